@@ -1,0 +1,1 @@
+"""The `nexus` command: everything an operator or developer does by hand."""

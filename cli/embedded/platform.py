@@ -1,0 +1,113 @@
+"""The servers that the settings leave open, and the environment in which the platform's programs find everything."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from cli.embedded.home import Home, write_private
+from cli.embedded.postgres import EmbeddedPostgres
+from cli.embedded.process import RUN_ID_VARIABLE
+from cli.embedded.run import Run, is_running
+from cli.embedded.secrets import secret
+from cli.embedded.valkey import EmbeddedValkey
+from config.settings import Settings
+
+
+class EmbeddedPlatform:
+    """What `nexus up` holds while it runs: the home, the embedded servers and the programs' environment."""
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+        self.home = Home(settings.home)
+        self.run = Run(self.home)
+        self.environment: dict[str, str] = {}
+
+    def claim(self) -> None:
+        """Take the home; raise `AlreadyRunning` if another launcher has it."""
+        self.run.claim()
+
+    def start(self) -> dict[str, str]:
+        """Start PostgreSQL and Valkey where the settings name none; return the variables that the programs need.
+
+        They are also written to run/environment.json (0600) for other commands on this machine.
+        Raises `EmbeddedServiceError`. Call `claim` before, and `stop` after, whatever happens.
+        """
+        settings, mark = self.settings, {RUN_ID_VARIABLE: self.run.id}
+        for part in (self.home.logs, self.home.run, self.home.secrets):  # the programs expect them
+            part.mkdir(exist_ok=True)
+        environment = {
+            "NEXUS_HOME": str(self.home.root),
+            "NEXUS_SOCKETS": str(self.home.sockets),
+            "NEXUS_HOST": settings.host,
+            "NEXUS_PORT": str(settings.port),
+            "FLOWER_PORT": str(settings.flower_port),
+            "NEXUS_WORKER_IO_CONCURRENCY": str(settings.worker_io_concurrency),
+            "NEXUS_WORKER_CPU_CONCURRENCY": str(settings.worker_cpu_concurrency),
+        }
+        given = {
+            "DATABASE_URL": settings.database_url,
+            "REDIS_URL": settings.redis_url,
+            "BROKER_URL": settings.broker_url or settings.redis_url,
+            "NEXUS_MASTER_KEYS": settings.master_keys,
+            "FLOWER_PASSWORD": settings.flower_password,
+            "STRIPE_WEBHOOK_SECRET": settings.stripe_webhook_secret,
+        }
+        environment |= {name: value.get_secret_value() for name, value in given.items() if value is not None}
+        if needs_postgres(settings):
+            postgres = EmbeddedPostgres(self.home.path, environment=mark)
+            postgres.start()
+            environment["DATABASE_URL"] = postgres.dsn
+        if settings.redis_url is None:
+            valkey = EmbeddedValkey(self.home.path, environment=mark)
+            valkey.start()
+            environment["REDIS_URL"] = valkey.url
+            environment.setdefault("BROKER_URL", valkey.url)
+        if settings.environment == "development":
+            for name in ("NEXUS_MASTER_KEYS", "FLOWER_PASSWORD", "STRIPE_WEBHOOK_SECRET"):
+                if name not in environment:
+                    environment[name] = secret(self.home, name)
+        self.environment = environment
+        write_private(self.home.run / "environment.json", json.dumps(environment, indent=1))
+        return environment
+
+    def program_environment(self) -> dict[str, str]:
+        """The whole environment of the platform's programs: the launcher's, its `.env`, and what `start` returned."""
+        from_file = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+        directory = str(Path(sys.executable).parent)
+        environment = {
+            **from_file,
+            **os.environ,
+            **self.environment,
+            RUN_ID_VARIABLE: self.run.id,
+            "PATH": f"{directory}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "PYTHONUNBUFFERED": "1",
+        }
+        if environment.pop("PYTHONDONTWRITEBYTECODE", ""):
+            # Without compiled modules each program takes three times as long to start. What is not wanted beside
+            # the sources (as in many containers) goes into the home.
+            environment.setdefault("PYTHONPYCACHEPREFIX", str(self.home.run / "bytecode"))
+        return environment
+
+    def stop(self) -> None:
+        """End every process of this run: the programs first, the servers last. May be called at any point."""
+        self.run.end()
+
+
+def needs_postgres(settings: Settings) -> bool:
+    """Whether no database is named: neither the owner's address nor both of the applications'."""
+    return settings.database_url is None and None in (settings.database_web_url, settings.database_engine_url)
+
+
+def running_environment(home: Path) -> dict[str, str] | None:
+    """The variables of the platform that runs on `home`, so that other commands can join it; None if none runs."""
+    place = Home(home)
+    path = place.path / "run" / "environment.json"
+    if not is_running(place) or not path.exists():
+        return None
+    environment: dict[str, str] = json.loads(path.read_text())
+    return environment

@@ -1,0 +1,226 @@
+"""`nexus jobs`: everything a client can do with jobs."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli import watch as following
+from cli.client import Client
+from cli.credentials import Connection, connected
+from cli.output import note, print_details, print_json, print_table
+
+PATH = "/api/v1/jobs"
+LIST_COLUMNS = ("id", "kind", "state", "attempt", "progress", "created_at", "error")
+STATES = ("scheduled", "queued", "running", "retrying", "succeeded", "failed", "cancelled")
+
+_DELAY = re.compile(r"\+(\d{1,9})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  nexus jobs submit system.ping --payload '{"seconds": 10}' --wait
+  nexus jobs submit notification.deliver --payload @message.json --run-at +10m
+  echo '{"messages": [{"role": "user", "content": "Hi"}]}' | nexus jobs submit completion.create --payload -
+  nexus jobs list --state failed
+  nexus jobs watch 0198f0aa-0000-7000-8000-000000000001
+"""
+)
+def jobs() -> None:
+    """Submit, list, show, watch, cancel and replay jobs."""
+
+
+@jobs.command(
+    epilog="""\b
+The payload is JSON, @file, or - for standard input. --run-at takes 2026-11-30T08:00:00Z, or +90s, +10m, +2h, +1d.
+With --wait the exit code tells the end: 0 succeeded, 1 failed or cancelled.
+"""
+)
+@click.argument("kind")
+@click.option("--payload", default="{}", metavar="JSON|@FILE|-", help="What the job works on.")
+@click.option("--run-at", metavar="TIME", help="Not before then.")
+@click.option("--priority", type=click.IntRange(-100, 100), help="Higher runs first.")
+@click.option("--unique-key", metavar="KEY", help="Refused while a live job of this kind holds the key.")
+@click.option("--idempotency-key", metavar="KEY", help="Submitting again with this key answers with the first job.")
+@click.option("--wait", is_flag=True, help="Follow the job to its end.")
+@as_json_option
+@connected
+def submit(
+    connection: Connection,
+    kind: str,
+    payload: str,
+    run_at: str | None,
+    priority: int | None,
+    unique_key: str | None,
+    idempotency_key: str | None,
+    wait: bool,
+    as_json: bool,
+) -> int:
+    """Submit a job of KIND."""
+    body: dict[str, Any] = {"kind": kind, "payload": read_payload(payload)}
+    optional = {"run_at": read_time(run_at), "priority": priority, "unique_key": unique_key}
+    body |= {name: value for name, value in optional.items() if value is not None}
+    with connection.as_tenant() as client:
+        job = client.post(PATH, body, idempotency_key=idempotency_key)
+        if wait:
+            return _follow(client, job["id"], as_json)
+    _print(job, as_json)
+    return 0
+
+
+@jobs.command("list")
+@click.option("--state", type=click.Choice(STATES))
+@click.option("--kind")
+@click.option("--queue")
+@click.option("--parent", "parent_id", metavar="ID", help="Children of this job.")
+@click.option("--since", metavar="TIME", help="Created then or later.")
+@click.option("--until", metavar="TIME", help="Created then or earlier.")
+@click.option("--oldest-first", is_flag=True)
+@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="Jobs per page.")
+@click.option("--cursor", help="The next page, as the last one named it.")
+@click.option("--all", "every", is_flag=True, help="All pages.")
+@as_json_option
+@connected
+def list_jobs(
+    connection: Connection,
+    since: str | None,
+    until: str | None,
+    oldest_first: bool,
+    every: bool,
+    as_json: bool,
+    **filters: Any,
+) -> None:
+    """List jobs, the newest first."""
+    filters |= {"created_at[gte]": read_time(since), "created_at[lte]": read_time(until)}
+    filters["sort"] = "created_at" if oldest_first else "-created_at"
+    with connection.as_tenant() as client:
+        page = client.get(PATH, **filters)
+        items, cursor = page["items"], page["next_cursor"]
+        while every and cursor is not None:
+            page = client.get(PATH, **{**filters, "cursor": cursor})
+            items, cursor = items + page["items"], page["next_cursor"]
+    if as_json:
+        print_json({"items": items, "next_cursor": cursor})
+        return
+    print_table(LIST_COLUMNS, [_row(job) for job in items])
+    if cursor is not None:
+        note(f"more: --cursor {cursor}")
+
+
+@jobs.command()
+@click.argument("job_id")
+@as_json_option
+@connected
+def show(connection: Connection, job_id: str, as_json: bool) -> None:
+    """Show a job."""
+    with connection.as_tenant() as client:
+        _print(client.get(_path(job_id)), as_json)
+
+
+@jobs.command()
+@click.argument("job_id")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON line for each change.")
+@connected
+def watch(connection: Connection, job_id: str, as_json: bool) -> int:
+    """Follow a job to its end. Exits with 0 if it succeeded, 1 if it failed or was cancelled."""
+    _path(job_id)
+    with connection.as_tenant() as client:
+        return _follow(client, job_id, as_json)
+
+
+@jobs.command()
+@click.argument("job_id")
+@as_json_option
+@connected
+def cancel(connection: Connection, job_id: str, as_json: bool) -> None:
+    """Cancel a job: at once before it runs, within seconds while it runs."""
+    with connection.as_tenant() as client:
+        _print(client.post(f"{_path(job_id)}/cancel"), as_json)
+
+
+@jobs.command()
+@click.argument("job_id")
+@click.option("--wait", is_flag=True, help="Follow the new job to its end.")
+@as_json_option
+@connected
+def replay(connection: Connection, job_id: str, wait: bool, as_json: bool) -> int:
+    """Submit a failed or cancelled job again, as a new job."""
+    with connection.as_tenant() as client:
+        job = client.post(f"{_path(job_id)}/replay")
+        if wait:
+            return _follow(client, job["id"], as_json)
+    _print(job, as_json)
+    return 0
+
+
+def read_payload(text: str) -> dict[str, Any]:
+    """The payload that the option names. Raises `click.UsageError` unless it is a JSON object."""
+    try:
+        if text == "-":
+            text = sys.stdin.read()
+        elif text.startswith("@"):
+            text = Path(text[1:]).read_text(encoding="utf-8")
+        payload = json.loads(text)
+    except OSError as error:
+        raise click.UsageError(f"--payload: {text[1:]} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise click.UsageError(f"--payload is not JSON: {error}") from None
+    if not isinstance(payload, dict):
+        raise click.UsageError('--payload must be a JSON object, as {"message": "hello"}')
+    return payload
+
+
+def read_time(text: str | None) -> str | None:
+    """A moment as RFC 3339 in UTC, from one with an offset or from a delay such as +10m. Raises `click.UsageError`."""
+    if text is None:
+        return None
+    try:
+        if (delay := _DELAY.fullmatch(text)) is not None:
+            moment = datetime.now(UTC) + timedelta(**{_UNITS[delay[2]]: int(delay[1])})
+        else:
+            moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            raise click.UsageError(f"{text!r} has no time zone; write {text}Z for UTC")
+        return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    except (ValueError, OverflowError):
+        raise click.UsageError(f"{text!r} is no time; write 2026-11-30T08:00:00Z or +10m") from None
+
+
+def _path(job_id: str) -> str:
+    """The job's path. An id that is none must not lead to another route."""
+    if not re.fullmatch(r"[0-9A-Za-z-]{1,64}", job_id):
+        raise click.UsageError(f"{job_id!r} is no job id")
+    return f"{PATH}/{job_id}"
+
+
+def _follow(client: Client, job_id: str, as_json: bool) -> int:
+    job = following.show(following.follow(client, job_id), as_json=as_json)
+    if not as_json:
+        _print(job, as_json=False)
+    return 0 if job["state"] == "succeeded" else 1
+
+
+def _print(job: dict[str, Any] | following.Job, as_json: bool) -> None:
+    if as_json:
+        print_json(job)
+    else:
+        print_details({name: value for name, value in job.items() if name != "links" and value is not None})
+
+
+def _row(job: following.Job) -> list[Any]:
+    progress, error = job["progress"], job["error"]
+    done = "" if progress is None else f"{progress['done']}/{progress['total'] or '?'}"
+    attempt = f"{job['attempt']}/{job['max_attempts']}"
+    return [
+        job["id"], job["kind"], job["state"], attempt, done, job["created_at"], "" if error is None else error["code"],
+    ]  # fmt: skip

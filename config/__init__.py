@@ -1,0 +1,1 @@
+"""How the process is set up: settings and logging. Imports nothing of ours but the error vocabulary."""

@@ -1,0 +1,223 @@
+"""One frozen, typed Settings object, read once from the environment and `.env`.
+
+Every process calls `load()` first. A missing or invalid value raises `SettingsError`, which holds one line per
+problem, names the variable and never repeats its value, so that a secret cannot reach a terminal or a log.
+Unset service addresses mean the embedded service, whose address `nexus up` puts into the environment.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+WEB_ROLE = "nexus_web"
+ENGINE_ROLE = "nexus_engine"
+"""The two groups that migrations grant to. Each platform has a login role of its own in each."""
+
+
+class SettingsError(Exception):
+    """The environment cannot work. `problems` holds one line each; the command line prints them and exits with 2."""
+
+    def __init__(self, *problems: str):
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def _scheme(*allowed: str) -> AfterValidator:
+    def check(value: SecretStr | None) -> SecretStr | None:
+        if value is not None and urlsplit(value.get_secret_value()).scheme not in allowed:
+            raise ValueError(f"must be an address that begins with {' or '.join(f'{name}://' for name in allowed)}")
+        return value
+
+    return AfterValidator(check)
+
+
+PostgresUrl = Annotated[SecretStr, _scheme("postgresql", "postgres")]
+RedisUrl = Annotated[SecretStr, _scheme("redis", "rediss", "unix")]
+BrokerUrl = Annotated[SecretStr, _scheme("redis", "rediss", "amqp", "amqps")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseSettings):
+    """All that an operator can set. Field order is the order of `.env.example`; aliases are the variables' names."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", frozen=True, extra="ignore")
+
+    environment: Literal["development", "production"] = Field("development", alias="NEXUS_ENV")
+    home: Path = Field(Path("var"), alias="NEXUS_HOME")
+    host: str = Field("127.0.0.1", alias="NEXUS_HOST")
+    port: Port = Field(8000, alias="NEXUS_PORT")
+    public_url: str | None = Field(None, alias="NEXUS_PUBLIC_URL")
+    admin_email: str | None = Field(None, alias="NEXUS_ADMIN_EMAIL")
+    admin_password: SecretStr | None = Field(None, alias="NEXUS_ADMIN_PASSWORD")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", alias="NEXUS_LOG_LEVEL")
+    log_format: Literal["json", "console"] = Field("json", alias="NEXUS_LOG_FORMAT")
+
+    database_url: PostgresUrl | None = Field(None, alias="DATABASE_URL")
+    database_web_url: PostgresUrl | None = Field(None, alias="DATABASE_WEB_URL")
+    database_engine_url: PostgresUrl | None = Field(None, alias="DATABASE_ENGINE_URL")
+    redis_url: RedisUrl | None = Field(None, alias="REDIS_URL")
+    broker_url: BrokerUrl | None = Field(None, alias="BROKER_URL")
+    master_keys: Annotated[SecretStr | None, NoDecode] = Field(None, alias="NEXUS_MASTER_KEYS")
+
+    default_tier: Literal["dedicated", "pooled"] = Field("dedicated", alias="NEXUS_DEFAULT_TIER")
+    tenant_engine_limit: int = Field(32, ge=1, le=10_000, alias="NEXUS_TENANT_ENGINE_LIMIT")
+    tenant_pool_size: int = Field(2, ge=1, le=100, alias="NEXUS_TENANT_POOL_SIZE")
+    platform_pool_size: int = Field(8, ge=1, le=200, alias="NEXUS_PLATFORM_POOL_SIZE")
+    web_workers: int = Field(1, ge=1, le=64, alias="NEXUS_WEB_WORKERS")
+    worker_io_concurrency: int = Field(16, ge=1, le=1000, alias="NEXUS_WORKER_IO_CONCURRENCY")
+    worker_cpu_concurrency: int = Field(2, ge=1, le=256, alias="NEXUS_WORKER_CPU_CONCURRENCY")
+    lease_seconds: float = Field(15.0, ge=1, le=3600, alias="NEXUS_LEASE_SECONDS")
+    billing_tick_seconds: float = Field(10.0, ge=0.2, le=86_400, alias="NEXUS_BILLING_TICK_SECONDS")
+    batch_limit: int = Field(64, ge=1, le=256, alias="NEXUS_BATCH_LIMIT")
+
+    max_body_bytes: int = Field(1_048_576, ge=1024, le=104_857_600, alias="NEXUS_MAX_BODY_BYTES")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field((), alias="NEXUS_CORS_ORIGINS")
+    rate_limit: str = Field("6000/minute", alias="NEXUS_RATE_LIMIT")
+    anonymous_rate_limit: str = Field("120/minute", alias="NEXUS_ANONYMOUS_RATE_LIMIT")
+
+    flower_port: Port = Field(5555, alias="FLOWER_PORT")
+    flower_user: str = Field("operator", alias="FLOWER_USER")
+    flower_password: SecretStr | None = Field(None, alias="FLOWER_PASSWORD")
+
+    smtp_url: Annotated[SecretStr | None, _scheme("smtp", "smtps", "smtp+starttls")] = Field(None, alias="SMTP_URL")
+    mail_from: str = Field("Nexus <no-reply@nexus.localhost>", alias="MAIL_FROM")
+    s3_bucket: str | None = Field(None, alias="S3_BUCKET")
+    s3_endpoint: str | None = Field(None, alias="S3_ENDPOINT")
+    s3_region: str = Field("us-east-1", alias="S3_REGION")
+    s3_access_key: SecretStr | None = Field(None, alias="S3_ACCESS_KEY")
+    s3_secret_key: SecretStr | None = Field(None, alias="S3_SECRET_KEY")
+    openai_api_key: SecretStr | None = Field(None, alias="OPENAI_API_KEY")
+    openai_base_url: str | None = Field(None, alias="OPENAI_BASE_URL")
+    anthropic_api_key: SecretStr | None = Field(None, alias="ANTHROPIC_API_KEY")
+    anthropic_base_url: str | None = Field(None, alias="ANTHROPIC_BASE_URL")
+    stripe_api_key: SecretStr | None = Field(None, alias="STRIPE_API_KEY")
+    stripe_api_base: str | None = Field(None, alias="STRIPE_API_BASE")
+    stripe_webhook_secret: SecretStr | None = Field(None, alias="STRIPE_WEBHOOK_SECRET")
+
+    @property
+    def base_url(self) -> str:
+        """The address that clients see, without a trailing slash."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @cached_property
+    def master_key_ring(self) -> tuple[tuple[str, bytes], ...]:
+        """Master keys as (id, 32 bytes), the first one active. Written as `id:base64,id:base64`."""
+        if self.master_keys is None:
+            raise SettingsError("NEXUS_MASTER_KEYS: missing; `nexus up` makes one for the embedded platform")
+        return _parse_key_ring(self.master_keys.get_secret_value())
+
+    @cached_property
+    def owner_dsn(self) -> str:
+        """DSN of the account that owns the schemas and may create roles and databases: migrations, provisioning."""
+        if self.database_url is None:
+            raise SettingsError("DATABASE_URL: missing; start the embedded platform with `nexus up`, or set it")
+        return self.database_url.get_secret_value()
+
+    @cached_property
+    def web_dsn(self) -> str:
+        """DSN of the API's role: rows only of the tenant, user or key that the transaction names."""
+        return self._application_dsn(self.database_web_url, WEB_ROLE)
+
+    @cached_property
+    def engine_dsn(self) -> str:
+        """DSN of the dispatcher's and workers' role: it sees the jobs of every tenant."""
+        return self._application_dsn(self.database_engine_url, ENGINE_ROLE)
+
+    @property
+    def broker(self) -> str:
+        """Celery's broker; Redis unless `BROKER_URL` says otherwise."""
+        url = self.broker_url or self.redis_url
+        if url is None:
+            raise SettingsError("BROKER_URL: missing; start the embedded platform with `nexus up`, or set it")
+        return url.get_secret_value()
+
+    def login_role(self, group: str) -> tuple[str, str]:
+        """Name and password of this platform's login role in a group.
+
+        Both are derived from the oldest master key and the platform's database, so that no process must be told them
+        and two platforms on one server do not share an account.
+        """
+        _, oldest = self.master_key_ring[-1]
+        database = urlsplit(self.owner_dsn).path
+
+        def derived(what: str) -> str:
+            return hmac.new(oldest, f"{group} {database} {what}".encode(), hashlib.sha256).hexdigest()
+
+        return f"{group}_{derived('name')[:12]}", derived("password")
+
+    def _application_dsn(self, explicit: SecretStr | None, group: str) -> str:
+        if explicit is not None:
+            return explicit.get_secret_value()
+        name, password = self.login_role(group)
+        return with_credentials(self.owner_dsn, name, password)
+
+
+def with_credentials(dsn: str, user: str, password: str, database: str | None = None) -> str:
+    """The same server and options as `dsn` under another account and, if given, another database."""
+    parts = urlsplit(dsn)
+    address = parts.netloc.rpartition("@")[2]
+    path = parts.path if database is None else f"/{quote(database, safe='')}"
+    netloc = f"{quote(user, safe='')}:{quote(password, safe='')}@{address}"
+    return urlunsplit((parts.scheme, netloc, path, parts.query, ""))
+
+
+def _parse_key_ring(text: str) -> tuple[tuple[str, bytes], ...]:
+    ring: list[tuple[str, bytes]] = []
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        key_id, _, encoded = entry.partition(":")
+        try:
+            key = base64.b64decode(encoded, validate=True)
+        except binascii.Error:
+            key = b""
+        if not key_id or len(key) != 32:
+            raise SettingsError("NEXUS_MASTER_KEYS: each key is `id:base64` of 32 random bytes, separated by commas")
+        ring.append((key_id, key))
+    if not ring or len({key_id for key_id, _ in ring}) != len(ring):
+        raise SettingsError("NEXUS_MASTER_KEYS: at least one key, and every id once")
+    return tuple(ring)
+
+
+def load(**overrides: object) -> Settings:
+    """Read and check the settings; raise `SettingsError` with one line per problem.
+
+    Production refuses to start on conveniences: it needs explicit addresses and keys.
+    """
+    try:
+        settings = Settings(**overrides)  # type: ignore[arg-type]  # aliases are checked by pydantic, not by mypy
+    except ValidationError as error:
+        raise SettingsError(*(_line(item["loc"], item["msg"]) for item in error.errors())) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f".env: cannot be read: {type(error).__name__}") from None
+    if settings.master_keys is not None:
+        _ = settings.master_key_ring
+    if settings.environment == "production":
+        required = {"DATABASE_URL": settings.database_url or (settings.database_web_url and settings.database_engine_url),
+                    "BROKER_URL": settings.broker_url or settings.redis_url, "NEXUS_MASTER_KEYS": settings.master_keys,
+                    "FLOWER_PASSWORD": settings.flower_password}  # fmt: skip
+        missing = [f"{name}: missing; production needs it" for name, value in required.items() if value is None]
+        if missing:
+            raise SettingsError(*missing)
+    return settings
+
+
+def _line(location: tuple[int | str, ...], message: str) -> str:
+    name = str(location[0]) if location else "settings"
+    field = Settings.model_fields.get(name)
+    variable = field.alias if field is not None and field.alias else name
+    return f"{variable}: {message.removeprefix('Value error, ')}"
+
+
+@lru_cache(maxsize=1)
+def current() -> Settings:
+    """This process's settings, loaded at the first call."""
+    return load()

@@ -1,0 +1,1 @@
+"""Decisions without I/O: frozen dataclasses and plain functions, tested in milliseconds."""

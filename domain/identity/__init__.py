@@ -1,0 +1,1 @@
+"""Rules of identity: permissions, system roles, principals, credentials' forms."""

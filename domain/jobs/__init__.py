@@ -1,0 +1,1 @@
+"""Rules of the job engine: states, retry policies, batch sizes."""

@@ -1,0 +1,50 @@
+"""How many ids one message carries, and how much of a pool's room a job takes.
+
+A message should take about `TARGET_SECONDS`: long enough to spread the cost of claiming and finishing over many short
+jobs, short enough that a lost worker or a late neighbour costs little. Room is counted in messages of that length, so a
+pool is not flooded with slow jobs because it also serves quick ones.
+"""
+
+from __future__ import annotations
+
+TARGET_SECONDS = 0.1
+LARGEST_BATCH = 64
+UNKNOWN_BATCH = 8
+"""How many jobs of a kind that has not run yet make a message."""
+
+LONG_SECONDS = 1.0
+MESSAGES_PER_SLOT = 2
+"""One runs, one waits in the broker, so that no slot waits for the dispatcher."""
+
+
+def full_batch(mean_seconds: float | None, *, batchable: bool = True) -> int:
+    """Jobs of a kind that fill a message, for a mean runtime (None: not known yet)."""
+    if not batchable:
+        return 1
+    if mean_seconds is None:
+        return UNKNOWN_BATCH
+    return max(1, min(LARGEST_BATCH, int(TARGET_SECONDS / max(mean_seconds, 1e-6))))
+
+
+def batch_size(full: int, backlog: int | None, slots: int, limit: int) -> int:
+    """Ids per message. `backlog` is how many are due, None if more than there is room for.
+
+    A shallow backlog is spread over the slots rather than packed, so that an idle system sends single ids at once.
+    """
+    spread = full if backlog is None else -(-backlog // max(slots, 1))
+    return max(1, min(full, spread, limit))
+
+
+def weight(mean_seconds: float | None, *, batchable: bool = True) -> float:
+    """The part of a message that one job is. A long job counts as all the messages that a slot may have.
+
+    What waits in the broker cannot be chosen again, so long jobs are sent only when a slot is free for them.
+    """
+    if not batchable or (mean_seconds is not None and mean_seconds >= LONG_SECONDS):
+        return float(MESSAGES_PER_SLOT)
+    return 1.0 / full_batch(mean_seconds)
+
+
+def room(slots: int) -> float:
+    """Messages that may be dispatched or running for workers with `slots`."""
+    return float(slots * MESSAGES_PER_SLOT)

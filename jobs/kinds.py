@@ -1,0 +1,81 @@
+"""Every kind of job, as data only, so that the API validates a submission without importing a handler.
+
+A handler in `tasks/` binds to each; a test holds the two lists together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+
+from marshmallow import Schema
+
+from domain.errors import UnknownKind
+from domain.jobs.retry import RetryPolicy
+from jobs.payloads.billing import BillingCycleSchema, WebhookProcessSchema
+from jobs.payloads.completions import CompletionCreateSchema
+from jobs.payloads.notifications import NotificationDeliverSchema
+from jobs.payloads.search import SearchQuerySchema, SearchSourceSchema
+from jobs.payloads.system import PingSchema, TenantProvisionSchema
+
+PROVIDER_RETRY = RetryPolicy(max_attempts=8, base_delay=1.0, max_delay=600.0)
+QUICK_RETRY = RetryPolicy(max_attempts=5, base_delay=0.2, max_delay=5.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a job of this kind is.
+
+    `queue` is the resource class it runs in. `permission` is needed to submit it and checked again when it runs; none
+    means that only the platform submits it. `deadline` bounds one attempt. `batchable` kinds share messages.
+    `retention` is how long a finished job can be read. `needs_active_tenant` is false for what makes or mends a tenant.
+    """
+
+    name: str
+    queue: str
+    payload: type[Schema]
+    permission: str | None
+    retry: RetryPolicy = QUICK_RETRY
+    deadline: timedelta = timedelta(minutes=5)
+    priority: int = 0
+    batchable: bool = True
+    retention: timedelta = timedelta(days=30)
+    needs_active_tenant: bool = True
+
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("system.ping", "default", PingSchema, "job:create", QUICK_RETRY, timedelta(seconds=90)),
+        Kind(
+            "tenant.provision", "provisioning", TenantProvisionSchema, None, RetryPolicy(6, 0.5, 30.0),
+            timedelta(minutes=10), batchable=False, needs_active_tenant=False,
+        ),
+        Kind("notification.deliver", "notifications", NotificationDeliverSchema, "notification:create", PROVIDER_RETRY),
+        Kind(
+            "completion.create", "completions", CompletionCreateSchema, "completion:create", PROVIDER_RETRY,
+            timedelta(minutes=10), batchable=False,
+        ),
+        Kind("search.query", "search", SearchQuerySchema, "search:create", QUICK_RETRY, timedelta(seconds=60), 5),
+        Kind("search.source", "search", SearchSourceSchema, None, QUICK_RETRY, timedelta(seconds=60), 5),
+        Kind("webhook.process", "webhooks", WebhookProcessSchema, None, PROVIDER_RETRY),
+        Kind("billing.cycle", "billing", BillingCycleSchema, None, RetryPolicy(10, 1.0, 600.0), timedelta(minutes=30)),
+    )
+}  # fmt: skip
+
+QUEUES: tuple[str, ...] = tuple(dict.fromkeys(kind.queue for kind in KINDS.values()))
+
+
+def kind(name: str) -> Kind:
+    """The kind of that name. Raises `UnknownKind`."""
+    try:
+        return KINDS[name]
+    except KeyError:
+        raise UnknownKind(f"There is no job kind {name!r}; GET /api/v1/jobs/kinds lists them.") from None
+
+
+@cache
+def payload_schema(name: str) -> Schema:
+    """The kind's payload schema, built once: building one costs more than loading a small payload. Raises `UnknownKind`."""
+    return kind(name).payload()

@@ -1,0 +1,1 @@
+"""What each kind accepts, as marshmallow schemas: one module per domain. Unknown fields are refused."""

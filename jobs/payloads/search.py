@@ -1,0 +1,39 @@
+"""Payloads of search kinds."""
+
+from __future__ import annotations
+
+from marshmallow import Schema, fields, validate
+
+SOURCES = ("documents", "messages")
+
+
+class SearchQuerySchema(Schema):
+    """`sources` left out means all. What has not answered after `timeout_ms` is reported, not waited for."""
+
+    q = fields.String(required=True, validate=validate.Length(min=1, max=1000))
+    sources = fields.List(
+        fields.String(validate=validate.OneOf(SOURCES)),
+        load_default=list(SOURCES),
+        validate=validate.Length(min=1, max=20),
+    )
+    limit = fields.Integer(load_default=20, strict=True, validate=validate.Range(min=1, max=100))
+    timeout_ms = fields.Integer(load_default=5000, strict=True, validate=validate.Range(min=50, max=30_000))
+
+
+class SearchSourceSchema(Schema):
+    """One source's share of a search."""
+
+    search_id = fields.UUID(required=True)
+    source = fields.String(required=True, validate=validate.OneOf(SOURCES))
+
+
+class DocumentPutSchema(Schema):
+    """A document to find later. `external_id` is the tenant's own name for it."""
+
+    external_id = fields.String(required=True, validate=validate.Length(min=1, max=200))
+    title = fields.String(required=True, validate=validate.Length(min=1, max=1000))
+    body = fields.String(required=True, validate=validate.Length(max=500_000))
+    url = fields.Url(load_default=None, allow_none=True, schemes={"http", "https"})
+    language = fields.String(
+        load_default="simple", validate=validate.OneOf(["simple", "english", "german", "french", "spanish"])
+    )

@@ -1,0 +1,81 @@
+"""Healing, by the leader: what a crash left half done is found by time alone and put back to where it can go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import LiteralString
+from uuid import UUID
+
+import structlog
+
+from domain.errors import NotFound
+from jobs.outcomes import lost, record
+from tenancy.access import Tenancy
+from tenancy.vault import SealBroken, Vault
+
+STALE_DISPATCH_SECONDS = 10.0
+"""A message not claimed for this long is taken for lost. If it comes later after all, its claim finds nothing."""
+
+_EXPIRED: LiteralString = """
+SELECT id, tenant_id, kind, attempt, max_attempts, token FROM jobs
+ WHERE state = 'running' AND lease_until < now() ORDER BY lease_until LIMIT 1000
+"""
+
+_REQUEUE: LiteralString = """
+UPDATE jobs SET state = 'queued', dispatched_at = NULL
+ WHERE state = 'dispatched' AND dispatched_at < now() - make_interval(secs => %(older)s)
+RETURNING id
+"""
+
+_EXPIRE: LiteralString = """
+DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE expires_at < now() LIMIT 1000) RETURNING id
+"""
+
+_FORGET_WORKERS: LiteralString = "DELETE FROM workers WHERE heartbeat_at < now() - interval '1 minute' RETURNING name"
+
+log = structlog.get_logger(__name__)
+
+
+def reclaim_expired(tenancy: Tenancy, draw: Callable[[], float]) -> int:
+    """Retry, or end as `worker_lost`, every running job whose lease ran out; returns how many."""
+    rows = tenancy.platform.fetch(_EXPIRED, {})
+    if not rows:
+        return 0
+    outcomes = [
+        lost(
+            row["id"], row["token"], row["kind"], row["attempt"], row["max_attempts"],
+            _vault(tenancy, row["tenant_id"]), draw(),
+        )
+        for row in rows
+    ]  # fmt: skip
+    taken = record(tenancy.platform, outcomes)
+    for outcome in outcomes:
+        if outcome.job_id in taken:
+            log.warning("job.lease_expired", job_id=str(outcome.job_id), kind=outcome.kind, state=outcome.state.value)
+    return len(taken)
+
+
+def _vault(tenancy: Tenancy, tenant_id: UUID) -> Vault | None:
+    """None if the keys cannot be had: one tenant's trouble must not keep the others' jobs from coming back."""
+    try:
+        return tenancy.vault(tenant_id)
+    except (NotFound, SealBroken):
+        return None
+
+
+def requeue_undelivered(tenancy: Tenancy, older_than: float = STALE_DISPATCH_SECONDS) -> int:
+    """Queue again what was dispatched and never claimed; with 0, all of it, as after the broker lost its memory."""
+    rows = tenancy.platform.fetch(_REQUEUE, {"older": older_than})
+    if rows:
+        log.warning("jobs.requeued_undelivered", count=len(rows), older_than=older_than)
+    return len(rows)
+
+
+def expire_finished(tenancy: Tenancy) -> int:
+    """Delete finished jobs past their kind's retention."""
+    return len(tenancy.platform.fetch(_EXPIRE, {}))
+
+
+def forget_dead_workers(tenancy: Tenancy) -> int:
+    """Remove workers that have said nothing for a minute."""
+    return len(tenancy.platform.fetch(_FORGET_WORKERS, {}))

@@ -1,0 +1,188 @@
+"""Submitting a job: one INSERT, one round trip, durable when it returns."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, LiteralString
+from uuid import UUID
+
+from marshmallow import ValidationError
+
+from domain.errors import FieldError, IdempotencyMismatch, InvalidPayload, PayloadTooLarge, UniqueKeyTaken
+from domain.identity.principals import Principal
+from domain.ids import new_id
+from jobs.kinds import Kind, kind, payload_schema
+from jobs.rows import COLUMNS, JobRow, seal_json
+from tenancy.access import Tenancy
+from tenancy.database import tenant_scope
+from tenancy.vault import Vault
+
+PAYLOAD_LIMIT = 1_000_000
+"""Bytes of a payload as JSON. What is larger belongs in the bucket, with its key in the payload."""
+
+INTERNAL = "§"
+"""Begins the idempotency keys that the platform makes. A client's are ASCII, so nobody can take one of ours."""
+
+INSERT: LiteralString = f"""
+INSERT INTO jobs (id, tenant_id, kind, queue, state, priority, max_attempts, deadline_seconds, run_at, payload_sealed,
+                  principal, request_id, traceparent, idempotency_key, idempotency_hash, unique_key, parent_id, replay_of)
+VALUES (%(id)s, %(tenant_id)s, %(kind)s, %(queue)s,
+        CASE WHEN %(run_at)s::timestamptz > now() THEN 'scheduled' ELSE 'queued' END,
+        %(priority)s, %(max_attempts)s, %(deadline_seconds)s, coalesce(%(run_at)s, now()), %(payload_sealed)s,
+        %(principal)s, %(request_id)s, %(traceparent)s, %(idempotency_key)s, %(idempotency_hash)s, %(unique_key)s,
+        %(parent_id)s, %(replay_of)s)
+ON CONFLICT DO NOTHING
+RETURNING {COLUMNS}
+"""
+
+HOLDER: LiteralString = f"""
+SELECT {COLUMNS}, idempotency_key FROM jobs
+ WHERE tenant_id = %(tenant_id)s
+   AND (idempotency_key = %(idempotency_key)s
+        OR (kind = %(kind)s AND unique_key = %(unique_key)s AND state NOT IN ('succeeded', 'failed', 'cancelled')))
+ ORDER BY (idempotency_key = %(idempotency_key)s) DESC NULLS LAST
+ LIMIT 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A submission. `payload` is what the client sent, still to be validated by the kind's schema.
+
+    `run_at` in the past means now. `priority` runs from -100 to 100, higher first. `unique_key` lets only one live job
+    of the kind hold it; `idempotency_key` makes a repeated submission answer with the first one's job.
+    """
+
+    kind: str
+    payload: Mapping[str, Any]
+    principal: Principal
+    run_at: datetime | None = None
+    priority: int | None = None
+    unique_key: str | None = None
+    idempotency_key: str | None = None
+    parent_id: UUID | None = None
+    replay_of: UUID | None = None
+    request_id: str | None = None
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The job that answers a submission; `created` is false if an earlier submission made it."""
+
+    row: JobRow
+    created: bool
+
+    @property
+    def id(self) -> UUID:
+        """The job's id."""
+        job_id: UUID = self.row["id"]
+        return job_id
+
+
+def submit(tenancy: Tenancy, new: NewJob) -> Submitted:
+    """Insert the job, or find the one that holds its idempotency key.
+
+    Raises `UnknownKind`, `InvalidPayload`, `PayloadTooLarge`, `IdempotencyMismatch` (the key was used for another
+    submission) and `UniqueKeyTaken`. The row is committed when this returns.
+    """
+    parameters = insert_parameters(tenancy, new)
+    scope = tenant_scope(parameters["tenant_id"])
+    for _ in range(3):
+        rows = tenancy.platform.fetch(INSERT, parameters, scope)
+        if rows:
+            return Submitted(rows[0], created=True)
+        holders = tenancy.platform.fetch(HOLDER, parameters, scope)
+        if holders:
+            return _answer_from(holders[0], parameters)
+        # The holder of the unique key finished between the two statements: the key is free now.
+    raise UniqueKeyTaken(f"The unique key {new.unique_key!r} is contended; try again.")
+
+
+def insert_parameters(tenancy: Tenancy, new: NewJob, vault: Vault | None = None) -> dict[str, Any]:
+    """Validate a submission and make the parameters of `INSERT`, for callers that insert within their own transaction.
+
+    `vault` is for a tenant that the same transaction makes, whose keys cannot be read yet.
+    """
+    declared = kind(new.kind)
+    tenant_id = new.principal.tenant_id
+    if tenant_id is None:
+        raise LookupError("a job without a tenant")
+    payload = validated(declared, new.payload)
+    job_id = new_id()
+    priority = declared.priority if new.priority is None else new.priority
+    fingerprint = json.dumps(
+        [new.kind, payload, new.run_at and new.run_at.isoformat(), priority, new.unique_key], sort_keys=True
+    )
+    return {
+        "id": job_id,
+        "tenant_id": tenant_id,
+        "kind": declared.name,
+        "queue": declared.queue,
+        "priority": priority,
+        "max_attempts": declared.retry.max_attempts,
+        "deadline_seconds": declared.deadline.total_seconds(),
+        "run_at": None if new.run_at is None else new.run_at.astimezone(UTC),
+        "payload_sealed": seal_json(payload, "payload_sealed", job_id, vault or tenancy.vault(tenant_id)),
+        "principal": new.principal.subject,
+        "request_id": new.request_id,
+        "traceparent": new.traceparent,
+        "idempotency_key": new.idempotency_key,
+        "idempotency_hash": hashlib.sha256(fingerprint.encode()).digest() if new.idempotency_key else None,
+        "unique_key": new.unique_key,
+        "parent_id": new.parent_id,
+        "replay_of": new.replay_of,
+    }
+
+
+def validated(declared: Kind, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The payload with defaults filled in, as plain JSON. Raises `InvalidPayload` with a pointer for each fault."""
+    schema = payload_schema(declared.name)
+    try:
+        loaded = schema.load(payload)
+    except ValidationError as error:
+        raise InvalidPayload(
+            f"The payload does not fit the kind {declared.name}.",
+            errors=tuple(field_errors(error.messages, "/payload")),
+        ) from None
+    plain: dict[str, Any] = schema.dump(loaded)
+    size = len(json.dumps(plain))
+    if size > PAYLOAD_LIMIT:
+        raise PayloadTooLarge(f"The payload has {size} bytes; the limit is {PAYLOAD_LIMIT}.")
+    return plain
+
+
+def field_errors(messages: Any, pointer: str = "") -> list[FieldError]:
+    """marshmallow's nested messages as one entry per fault, each with its JSON Pointer (RFC 6901)."""
+    if isinstance(messages, dict):
+        return [
+            error
+            for key, inner in messages.items()
+            for error in field_errors(inner, pointer if key == "_schema" else f"{pointer}/{_token(key)}")
+        ]
+    texts = messages if isinstance(messages, list) else [messages]
+    return [FieldError(pointer, _code(str(text)), str(text)) for text in texts]
+
+
+def _token(key: object) -> str:
+    return str(key).replace("~", "~0").replace("/", "~1")
+
+
+def _code(message: str) -> str:
+    if message.startswith("Missing data"):
+        return "required"
+    return "unknown_field" if message.startswith("Unknown field") else "invalid"
+
+
+def _answer_from(holder: JobRow, parameters: Mapping[str, Any]) -> Submitted:
+    if parameters["idempotency_key"] is None or holder["idempotency_key"] != parameters["idempotency_key"]:
+        raise UniqueKeyTaken(f"Job {holder['id']} is live and holds the unique key {parameters['unique_key']!r}.")
+    if bytes(holder["idempotency_hash"]) != parameters["idempotency_hash"]:
+        raise IdempotencyMismatch(
+            f"The idempotency key was used for job {holder['id']} with another payload; use a fresh key."
+        )
+    return Submitted(holder, created=False)

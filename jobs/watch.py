@@ -1,0 +1,104 @@
+"""Waiting for jobs to change: one poller per process for all who wait, so a waiter costs an entry in a table.
+
+PostgreSQL is asked, not told: a lost hint cannot make an answer wrong. One query per interval and tenant reads the
+versions of all awaited jobs.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import LiteralString
+from uuid import UUID
+
+import structlog
+
+from jobs.queries import get
+from jobs.rows import JobRow, is_finished
+from tenancy.access import Tenancy
+from tenancy.database import tenant_scope
+
+INTERVAL = 0.05
+"""Seconds between two looks: what a wait may be late by."""
+
+_VERSIONS: LiteralString = "SELECT id, version FROM jobs WHERE id = ANY(%(ids)s)"
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    tenant_id: UUID
+    job_id: UUID
+    version: int
+    woken: threading.Event = field(default_factory=threading.Event)
+
+
+class Watcher:
+    """Wakes waiters when their job's version moves past the one they know.
+
+    Its thread starts with the first waiter and ends when there has been none for a while. Under gevent, threads and
+    events are greenlets, so thousands can wait.
+    """
+
+    def __init__(self, tenancy: Tenancy):
+        self._tenancy = tenancy
+        self._lock = threading.Lock()
+        self._waiters: set[_Waiter] = set()
+        self._polling = False
+
+    def wait_finished(self, tenant_id: UUID, job_id: UUID, timeout: float) -> JobRow:
+        """The job once it has finished, or as it is after `timeout` seconds. Raises `NotFound`."""
+        deadline = time.monotonic() + timeout
+        row = get(self._tenancy, tenant_id, job_id)
+        while not is_finished(row) and (left := deadline - time.monotonic()) > 0:
+            row = self.wait_changed(row, left)
+        return row
+
+    def wait_changed(self, row: JobRow, timeout: float) -> JobRow:
+        """The job once it is newer than `row`, or as it is after `timeout` seconds. Raises `NotFound`."""
+        waiter = _Waiter(row["tenant_id"], row["id"], row["version"])
+        with self._lock:
+            self._waiters.add(waiter)
+            if not self._polling:
+                self._polling = True
+                threading.Thread(target=self._poll, name="nexus-watcher", daemon=True).start()
+        try:
+            waiter.woken.wait(timeout)
+        finally:
+            with self._lock:
+                self._waiters.discard(waiter)
+        return get(self._tenancy, row["tenant_id"], row["id"])
+
+    def __len__(self) -> int:
+        return len(self._waiters)
+
+    def _poll(self) -> None:
+        while True:
+            time.sleep(INTERVAL)
+            with self._lock:
+                if not self._waiters:
+                    self._polling = False
+                    return
+                waiters = list(self._waiters)
+            try:
+                self._wake(waiters)
+            except Exception:
+                # The waiters go on waiting, at worst until their own timeout: a database that is away for a moment
+                # must not end the one thread that all of them depend on.
+                log.warning("watcher.poll_failed", waiters=len(waiters), exc_info=True)
+                time.sleep(1.0)
+
+    def _wake(self, waiters: list[_Waiter]) -> None:
+        by_tenant: dict[UUID, list[_Waiter]] = defaultdict(list)
+        for waiter in waiters:
+            by_tenant[waiter.tenant_id].append(waiter)
+        for tenant_id, group in by_tenant.items():
+            ids = list({waiter.job_id for waiter in group})
+            rows = self._tenancy.platform.fetch(_VERSIONS, {"ids": ids}, tenant_scope(tenant_id))
+            versions = {row["id"]: row["version"] for row in rows}
+            for waiter in group:
+                if versions.get(waiter.job_id, -1) != waiter.version:
+                    waiter.woken.set()

@@ -1,0 +1,1 @@
+"""Two Alembic histories, `platform/` and `tenant/`, run by `tenancy.migrations`. Expand and contract only."""

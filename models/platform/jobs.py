@@ -1,0 +1,100 @@
+"""The job row: outbox, queue, result and history in one. Redis only ever holds its id."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Index, SmallInteger, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Created, Identified, PlatformBase
+
+DUE = "state IN ('scheduled', 'queued', 'retrying')"
+LIVE = "state NOT IN ('succeeded', 'failed', 'cancelled')"
+
+
+class Job(Identified, Created, PlatformBase):
+    """One durable job. Columns that end in `_sealed` open only with the tenant's data key.
+
+    `attempt` counts the attempts that were started. `token` names the present claim: a worker whose token is no longer
+    here has lost its lease and its outcome is dropped. `version` grows with every change that a client can see.
+    """
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        CheckConstraint(
+            "state IN ('scheduled', 'queued', 'dispatched', 'running', 'retrying', 'succeeded', 'failed', 'cancelled')",
+            name="state",
+        ),
+        CheckConstraint("(state = 'running') = (token IS NOT NULL)", name="token_while_running"),
+        Index("ix_jobs_due", "queue", "tenant_id", text("priority DESC"), "run_at", postgresql_where=text(DUE)),
+        Index(
+            "ix_jobs_in_flight",
+            "queue",
+            "state",
+            "lease_until",
+            postgresql_where=text("state IN ('dispatched', 'running')"),
+        ),
+        Index(
+            "uq_jobs_idempotency_key",
+            "tenant_id",
+            "idempotency_key",
+            unique=True,
+            postgresql_where=text("idempotency_key IS NOT NULL"),
+        ),
+        Index(
+            "uq_jobs_unique_key",
+            "tenant_id",
+            "kind",
+            "unique_key",
+            unique=True,
+            postgresql_where=text(f"unique_key IS NOT NULL AND {LIVE}"),
+        ),
+        Index("ix_jobs_tenant_id_id", "tenant_id", "id"),
+        Index("ix_jobs_parent_id", "parent_id", postgresql_where=text("parent_id IS NOT NULL")),
+        Index("ix_jobs_expires_at", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
+        {"postgresql_with": {"fillfactor": "70"}},
+    )
+
+    # No foreign key: the submitter was authenticated in this tenant, and tenants are never deleted as rows, so a lock on
+    # the tenant's row for each insert would buy nothing.
+    tenant_id: Mapped[UUID]
+    kind: Mapped[str]
+    queue: Mapped[str]
+    state: Mapped[str]
+    priority: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    attempt: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    max_attempts: Mapped[int] = mapped_column(SmallInteger)
+    deadline_seconds: Mapped[float]
+    run_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    payload_sealed: Mapped[bytes]
+    result_sealed: Mapped[bytes | None]
+    error_sealed: Mapped[bytes | None]
+    error_code: Mapped[str | None]
+    checkpoint_sealed: Mapped[bytes | None]
+    progress_done: Mapped[int | None]
+    progress_total: Mapped[int | None]
+    progress_message: Mapped[str | None]
+
+    principal: Mapped[str]
+    request_id: Mapped[str | None]
+    traceparent: Mapped[str | None]
+    idempotency_key: Mapped[str | None]
+    idempotency_hash: Mapped[bytes | None]
+    unique_key: Mapped[str | None]
+    parent_id: Mapped[UUID | None]
+    replay_of: Mapped[UUID | None]
+
+    token: Mapped[UUID | None]
+    worker_id: Mapped[UUID | None]
+    lease_until: Mapped[datetime | None]
+    cancel_requested: Mapped[bool] = mapped_column(server_default="false")
+    single: Mapped[bool] = mapped_column(server_default="false")
+    version: Mapped[int] = mapped_column(server_default="1")
+
+    dispatched_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime | None]

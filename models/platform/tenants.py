@@ -1,0 +1,53 @@
+"""Tenants: where their data lives, sealed, and the keys that seal it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Created, Identified, PlatformBase
+
+
+class Tenant(Identified, Created, PlatformBase):
+    """A customer's workspace. `dsn_sealed` and `bucket_sealed` open only with the tenant's own data key."""
+
+    __tablename__ = "tenants"
+    __table_args__ = (
+        CheckConstraint("tier IN ('dedicated', 'pooled', 'external')", name="tier"),
+        CheckConstraint(
+            "state IN ('provisioning', 'active', 'suspended', 'migrating', 'failed', 'deleting', 'deleted')",
+            name="state",
+        ),
+        Index("ix_tenants_billing_due", "billing_due_at", postgresql_where=text("billing_due_at IS NOT NULL")),
+    )
+
+    name: Mapped[str]
+    tier: Mapped[str]
+    state: Mapped[str] = mapped_column(server_default="provisioning")
+    is_operator: Mapped[bool] = mapped_column(server_default="false")
+    dsn_sealed: Mapped[bytes | None]
+    database_name: Mapped[str | None]
+    bucket_sealed: Mapped[bytes | None]
+    schema_version: Mapped[str | None]
+    settings: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
+    llm_provider: Mapped[str] = mapped_column(server_default="nexus")
+    llm_key_sealed: Mapped[bytes | None]
+    billing_due_at: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column(server_default="1")
+    created_by: Mapped[UUID | None]
+
+
+class TenantKey(PlatformBase, Created):
+    """A data key, wrapped by the master key `master_key_id`. Destroying the rows erases all that they sealed."""
+
+    __tablename__ = "tenant_keys"
+
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    master_key_id: Mapped[str]
+    wrapped: Mapped[bytes]

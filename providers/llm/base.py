@@ -1,0 +1,71 @@
+"""What a completion provider takes and gives back, whoever the vendor is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of the conversation."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionRequest:
+    """`max_tokens` bounds the answer. `idempotency_key` is derived from the job and the same for its every attempt."""
+
+    model: str
+    messages: tuple[Message, ...]
+    max_tokens: int
+    idempotency_key: str
+    temperature: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens: `input_tokens` is the total, and `cached_input_tokens` the part of it that was read from a cache.
+
+    `source` says whether the provider counted or we estimated.
+    """
+
+    input_tokens: int
+    cached_input_tokens: int
+    output_tokens: int
+    source: Literal["reported", "estimated"]
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionResponse:
+    """`model` is the one that answered. `finish_reason`: `stop length content_filter tool_calls`, or the vendor's own
+    word where it fits none of these. `sandbox` is true where no model was called."""
+
+    provider: str
+    model: str
+    text: str
+    finish_reason: str
+    usage: Usage
+    response_id: str
+    sandbox: bool = False
+
+
+class CompletionProvider(Protocol):
+    """A completion is safe to repeat: a second call costs money and changes nothing else."""
+
+    @property
+    def name(self) -> str: ...
+
+    def complete(self, request: CompletionRequest) -> CompletionResponse:
+        """One completion, tried once.
+
+        Raises `RateLimited` (with the wait that the provider asks for, if it says), `Transient`
+        (`provider_unavailable`, `provider_unreachable`, `provider_timeout`, `provider_malformed_response`,
+        `provider_circuit_open`) or `Permanent` (`provider_unauthorized`, `provider_quota_exhausted`,
+        `provider_rejected`).
+        """
+        ...

@@ -1,0 +1,98 @@
+"""Circuit breakers: a provider that keeps failing is left alone for a while, so that jobs fail fast instead of waiting.
+
+One circuit per provider, address and key: a tenant's broken endpoint does not close anyone else's way.
+Source: Nygard, "Release It!", 2nd edition, 2018.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from datetime import UTC, datetime
+from functools import lru_cache
+
+import pybreaker
+
+from domain.errors import RateLimited, Transient
+from providers.llm.base import CompletionProvider, CompletionRequest, CompletionResponse
+
+FAILURES_TO_OPEN = 5
+SECONDS_OPEN = 30.0
+_CIRCUITS_KEPT = 1024
+
+
+class Circuit:
+    """Opens after `FAILURES_TO_OPEN` failures in a row, lets a trial through after `SECONDS_OPEN`."""
+
+    def __init__(self, seconds_open: float):
+        self._seconds_open = seconds_open
+        self._storage = pybreaker.CircuitMemoryStorage(pybreaker.STATE_CLOSED)
+        self._breaker = pybreaker.CircuitBreaker(
+            fail_max=FAILURES_TO_OPEN,
+            reset_timeout=seconds_open,
+            exclude=[lambda error: not _counts(error)],
+            state_storage=self._storage,
+            throw_new_error_on_trip=False,
+        )
+
+    def complete(self, provider: CompletionProvider, request: CompletionRequest) -> CompletionResponse:
+        """Call the provider, or raise `Transient` with `provider_circuit_open` at once."""
+        try:
+            # Not `call`, which holds the breaker's lock during the call and so lets one through at a time.
+            with self._breaker.calling():
+                return provider.complete(request)
+        except pybreaker.CircuitBreakerError:
+            detail = f"{provider.name} kept failing and is left alone for a while."
+            raise Transient(detail, code="provider_circuit_open", retry_after=self._remaining()) from None
+
+    def _remaining(self) -> float:
+        opened = self._storage.opened_at
+        elapsed = (datetime.now(UTC) - opened).total_seconds() if opened is not None else 0.0
+        return max(0.0, self._seconds_open - elapsed)
+
+
+def _counts(error: BaseException) -> bool:
+    """A provider that refuses a request or asks to wait is alive; only failing to answer counts."""
+    return isinstance(error, Transient) and not isinstance(error, RateLimited)
+
+
+class Circuits:
+    """The circuits of one process; those unused for longest are forgotten."""
+
+    def __init__(self, seconds_open: float = SECONDS_OPEN):
+        self._seconds_open = seconds_open
+        self._lock = threading.Lock()
+        self._circuits: OrderedDict[str, Circuit] = OrderedDict()
+
+    def get(self, provider: str, base_url: str, api_key: str) -> Circuit:
+        """The circuit for this provider, address and key. The key is kept as a hash only."""
+        identity = "\0".join((provider, base_url, hashlib.sha256(api_key.encode()).hexdigest()))
+        with self._lock:
+            circuit = self._circuits.setdefault(identity, Circuit(self._seconds_open))
+            self._circuits.move_to_end(identity)
+            while len(self._circuits) > _CIRCUITS_KEPT:
+                self._circuits.popitem(last=False)
+            return circuit
+
+
+class GuardedCompletionProvider:
+    """A provider behind its circuit."""
+
+    def __init__(self, provider: CompletionProvider, circuit: Circuit):
+        self._provider = provider
+        self._circuit = circuit
+
+    @property
+    def name(self) -> str:
+        return self._provider.name
+
+    def complete(self, request: CompletionRequest) -> CompletionResponse:
+        """As the provider's, and `Transient` with `provider_circuit_open` while the circuit is open."""
+        return self._circuit.complete(self._provider, request)
+
+
+@lru_cache(maxsize=1)
+def process_circuits() -> Circuits:
+    """This process's circuits: they must outlive a call to be of use."""
+    return Circuits()

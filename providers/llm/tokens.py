@@ -1,0 +1,21 @@
+"""Token estimates for answers that do not report their usage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from providers.llm.base import Message, Usage
+
+BYTES_PER_TOKEN = 4  # what English prose comes to with the vendors' tokenizers; code and other scripts need more
+_TOKENS_PER_MESSAGE = 4  # role and separators
+
+
+def estimate_tokens(text: str) -> int:
+    """About how many tokens `text` is, rounded up."""
+    return -(-len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN)
+
+
+def estimated_usage(messages: Iterable[Message], answer: str) -> Usage:
+    """Usage marked as estimated."""
+    asked = sum(_TOKENS_PER_MESSAGE + estimate_tokens(message.content) for message in messages)
+    return Usage(asked, 0, estimate_tokens(answer), "estimated")

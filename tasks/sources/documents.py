@@ -1,0 +1,51 @@
+"""The tenant's documents, by PostgreSQL's full text search, each in its own language.
+
+Matches in a snippet are marked «so». Guillemets of the text itself are taken out first, so a mark is always a match.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from domain.search.fusion import Hit
+
+LANGUAGES = ("simple", "english", "german", "french", "spanish")
+"""The languages that a document can be in: PostgreSQL's names of text search configurations."""
+
+# The question is read once per language, not once per document. Headlines are made only for the hits that are shown:
+# they read the whole body.
+_FIND = text(
+    """
+WITH questions AS MATERIALIZED (
+    SELECT name, websearch_to_tsquery(name, :query) AS asked FROM unnest(CAST(:languages AS regconfig[])) AS name
+), found AS MATERIALIZED (
+    SELECT external_id, title, url, body, language, asked, ts_rank_cd(search, asked) AS score
+      FROM documents JOIN questions ON language = name
+     WHERE search @@ asked
+     ORDER BY score DESC, external_id
+     LIMIT :wanted
+)
+SELECT external_id, title, url,
+       ts_headline(language, translate(left(body, 100000), '«»', ''), asked,
+                   'StartSel=«, StopSel=», MaxWords=30, MinWords=10, MaxFragments=2, FragmentDelimiter=" … "') AS snippet
+  FROM found
+ ORDER BY score DESC, external_id
+"""
+)
+
+
+def find(session: Session, query: str, wanted: int) -> list[Hit]:
+    """The `wanted` best documents for a question in the syntax of web searches: words, "phrases", or, -not."""
+    rows = session.execute(_FIND, {"query": query, "languages": list(LANGUAGES), "wanted": wanted})
+    return [
+        Hit(
+            id=row.external_id,
+            canonical_id=f"document:{row.external_id}",
+            source="documents",
+            title=row.title,
+            snippet=row.snippet,
+            url=row.url,
+        )
+        for row in rows
+    ]

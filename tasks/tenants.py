@@ -1,0 +1,62 @@
+"""`tenant.provision`: makes what a new tenant lives in, or undoes it all and says why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select
+
+from domain.errors import Cancelled, Permanent
+from jobs.context import JobContext
+from jobs.handlers import handles
+from jobs.kinds import KINDS
+from models.platform import User
+from tenancy.database import tenant_scope
+from tenancy.provisioning import Provisioner
+
+
+@handles("tenant.provision")
+def provision(context: JobContext, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Run the saga step by step; the welcome message is its last, a job of its own."""
+    done = _provision(context) if context.tenant.state in {"provisioning", "failed"} else []
+    if context.tenant.state == "active":
+        _welcome(context, payload)
+    return {"tenant_id": str(context.tenant_id), "state": context.tenant.state, "steps": done}
+
+
+def _provision(context: JobContext) -> list[str]:
+    saga = Provisioner(context.settings, context.tenancy, context.tenant_id)
+    try:
+        return _run(context, saga)
+    except Exception as error:
+        final = isinstance(error, Permanent | Cancelled) or context.attempt >= KINDS[context.kind].retry.max_attempts
+        if final:
+            saga.compensate(f"{type(error).__name__}: provisioning was given up after {context.attempt} attempts")
+        raise
+    finally:
+        saga.close()
+
+
+def _run(context: JobContext, saga: Provisioner) -> list[str]:
+    steps = saga.steps()
+    for number, (name, step) in enumerate(steps):
+        context.progress(number, len(steps), name)
+        step()
+        context.log.info("tenant.provisioning_step", step=name)
+    context.progress(len(steps), len(steps), "active")
+    return [name for name, _ in steps]
+
+
+def _welcome(context: JobContext, payload: Mapping[str, Any]) -> None:
+    with context.tenancy.platform.session(tenant_scope(context.tenant_id)) as session:
+        email = session.scalar(select(User.email).where(User.id == payload["owner_id"]))
+    if email is None:
+        return
+    name = context.tenant.name
+    message = {
+        "to": email,
+        "subject": " ".join(f"Your workspace {name} is ready"[:200].split()),
+        "text": f"Hello,\n\nthe workspace {name} is ready: its database and its bucket are its own.\n\nNexus\n",
+    }
+    context.submit("notification.deliver", message, key="welcome")

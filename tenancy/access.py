@@ -1,0 +1,87 @@
+"""The door to a tenant's data: one object per process that opens sessions, buckets and vaults for a named tenant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from config.settings import Settings
+from domain.errors import TenantUnavailable, Transient
+from providers.storage import Bucket, open_bucket
+from tenancy.database import Database, tenant_scope
+from tenancy.directory import TenantDirectory, TenantRecord
+from tenancy.engines import TenantEngines
+from tenancy.guard import refuse_privileges
+from tenancy.vault import MasterRing, Vault
+
+
+class Tenancy:
+    """`role` chooses the platform account: `web` sees what its scope names, `engine` sees every tenant's jobs."""
+
+    def __init__(self, settings: Settings, role: Literal["web", "engine"]):
+        self.settings = settings
+        self.ring = MasterRing(settings.master_key_ring)
+        dsn = settings.web_dsn if role == "web" else settings.engine_dsn
+        self._variable = "DATABASE_WEB_URL" if role == "web" else "DATABASE_ENGINE_URL"
+        self.platform = Database(dsn, pool_size=settings.platform_pool_size, application_name=f"nexus {role}")
+        self.directory = TenantDirectory(self.platform, self.ring)
+        self._engines = TenantEngines(
+            limit=settings.tenant_engine_limit,
+            pool_size=settings.tenant_pool_size,
+            application_name=f"nexus {role}",
+        )
+
+    def check(self) -> None:
+        """Refuse to run under an account that row-level security does not bind. Raises `SettingsError`."""
+        refuse_privileges(self.platform, self._variable)
+
+    def record(self, tenant_id: UUID, at_least: int = 0) -> TenantRecord:
+        """The tenant's record, of version `at_least` or newer. Raises `NotFound`."""
+        return self.directory.get(tenant_id, at_least)
+
+    def vault(self, tenant_id: UUID) -> Vault:
+        """The tenant's data keys. Raises `NotFound`."""
+        return self.directory.vault(tenant_id)
+
+    @contextmanager
+    def session(self, tenant_id: UUID) -> Iterator[Session]:
+        """A transaction in the tenant's database that sees that tenant's rows only.
+
+        Raises `TenantUnavailable` if the tenant has no database yet, `Transient` if the database cannot be reached.
+        """
+        record = self.directory.get(tenant_id)
+        if record.dsn is None:
+            raise TenantUnavailable(f"Tenant {tenant_id} has no database yet: it is {record.state}.")
+        try:
+            with self._engines.use(record.dsn) as database, database.session(tenant_scope(tenant_id)) as session:
+                yield session
+        except PoolTimeout:
+            raise Transient("All connections to the tenant's database are in use.", code="tenant_busy") from None
+        except OperationalError as error:
+            raise Transient("The tenant's database cannot be reached.", code="tenant_database_down") from error
+
+    def bucket(self, tenant_id: UUID) -> Bucket:
+        """The tenant's objects. Raises `TenantUnavailable` if the tenant has no bucket yet."""
+        record = self.directory.get(tenant_id)
+        if record.bucket is None:
+            raise TenantUnavailable(f"Tenant {tenant_id} has no bucket yet: it is {record.state}.")
+        return open_bucket(
+            self.settings,
+            name=record.bucket.name,
+            prefix=record.bucket.prefix,
+            endpoint=record.bucket.endpoint,
+            region=record.bucket.region,
+            access_key=record.bucket.access_key,
+            secret_key=record.bucket.secret_key,
+        )
+
+    def dispose(self, *, close: bool = True) -> None:
+        """Close every pool; after a fork, call with `close=False` first."""
+        self.platform.dispose(close=close)
+        self._engines.dispose(close=close)

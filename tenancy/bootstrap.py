@@ -1,0 +1,174 @@
+"""Preparing the servers: roles, schemas, the tenant template, the pool, the first administrator. Runs at every start.
+
+Only this and provisioning use the owner's account. Everything is idempotent, and one runner at a time holds a lock.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg import sql
+from sqlalchemy import select
+from sqlalchemy.exc import OperationalError as SQLAlchemyOperationalError
+
+from config.settings import ENGINE_ROLE, WEB_ROLE, Settings, SettingsError
+from domain.identity.emails import normalise_email
+from domain.identity.passwords import hash_password
+from domain.ids import new_id
+from models.platform import Tenant, User
+from tenancy.database import Database
+from tenancy.identity.signing_keys import ensure_signing_key
+from tenancy.migrations import upgrade
+from tenancy.provisioning import (
+    clone_template,
+    create_tenant,
+    ensure_login_role,
+    grant_tables,
+    platform_database,
+    pool_database,
+    restrict_connect,
+    template_name,
+    with_database,
+)
+from tenancy.scopes import operator_scope, user_scope
+from tenancy.vault import MasterRing
+
+DEFAULT_ADMIN = "admin@example.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Administrator:
+    """The first operator. `password` is there only when it was made up, and is shown once."""
+
+    email: str
+    password: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """`administrator` is None on a platform that had one. The operator tenant may still have to be provisioned."""
+
+    administrator: Administrator | None
+    operator_tenant_id: UUID
+    operator_owner_id: UUID
+
+
+def prepare(settings: Settings) -> Prepared:
+    """Bring the servers to what this version of the code needs.
+
+    Raises `SettingsError` with one line if the server cannot be reached or the account may not do what is needed.
+    """
+    owner = Database(settings.owner_dsn, pool_size=2, application_name="nexus prepare")
+    try:
+        with _alone(owner) as connection:
+            _create_groups(connection)
+            web, engine = (_create_login(connection, settings, group) for group in (WEB_ROLE, ENGINE_ROLE))
+            restrict_connect(connection, platform_database(settings), web, engine)
+            upgrade("platform", owner)
+            ensure_template(connection, settings)
+            _ensure_pool(connection, settings)
+        return _ensure_administrator(settings)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise SettingsError(f"DATABASE_URL: the account may not prepare the server: {_first_line(error)}") from None
+    except (psycopg.OperationalError, SQLAlchemyOperationalError) as error:
+        raise SettingsError(f"DATABASE_URL: the database cannot be reached: {_first_line(error)}") from None
+    finally:
+        owner.dispose()
+
+
+def ensure_template(connection: psycopg.Connection[Any], settings: Settings) -> None:
+    """Build the tenant template of the newest schema. It gets its name last, so a crash leaves no half-made template."""
+    name = template_name()
+    if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
+        return
+    building = f"{name}_building"
+    connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(building)))
+    connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(building)))
+    database = Database(with_database(settings, building), pool_size=1, application_name="nexus template")
+    try:
+        upgrade("tenant", database)
+    finally:
+        database.dispose()
+    restrict_connect(connection, building)
+    connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(building)))
+    connection.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(building), sql.Identifier(name)))
+
+
+@contextmanager
+def _alone(owner: Database) -> Iterator[psycopg.Connection[Any]]:
+    with owner.connect() as connection:
+        connection.execute("SELECT pg_advisory_lock(hashtext('nexus prepare'))")
+        yield connection
+
+
+def _create_groups(connection: psycopg.Connection[Any]) -> None:
+    for group in (WEB_ROLE, ENGINE_ROLE):
+        if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (group,)).fetchone() is None:
+            try:
+                connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(group)))
+            except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
+                continue  # another platform on this server made it just now
+
+
+def _create_login(connection: psycopg.Connection[Any], settings: Settings, group: str) -> str:
+    name, password = settings.login_role(group)
+    ensure_login_role(connection, name, password)
+    connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), sql.Identifier(name)))
+    return name
+
+
+def _ensure_pool(connection: psycopg.Connection[Any], settings: Settings) -> None:
+    database = pool_database(settings)
+    name, password = settings.login_role("nexus_pool")
+    ensure_login_role(connection, name, password)
+    clone_template(connection, database)
+    restrict_connect(connection, database, name)
+    pool = Database(with_database(settings, database), pool_size=1, application_name="nexus pool")
+    try:
+        upgrade("tenant", pool)
+    finally:
+        pool.dispose()
+    grant_tables(with_database(settings, database), name)
+
+
+def _ensure_administrator(settings: Settings) -> Prepared:
+    web = Database(settings.web_dsn, pool_size=1, application_name="nexus prepare")
+    ring = MasterRing(settings.master_key_ring)
+    try:
+        ensure_signing_key(web, ring)
+        with web.session(operator_scope()) as session:
+            tenant = session.scalar(select(Tenant).where(Tenant.is_operator))
+        if tenant is not None and tenant.created_by is not None:
+            return Prepared(None, tenant.id, tenant.created_by)
+        email = normalise_email(settings.admin_email or DEFAULT_ADMIN)
+        preset = settings.admin_password.get_secret_value() if settings.admin_password else None
+        password = preset or secrets.token_urlsafe(18)
+        user_id, tenant_id = new_id(), new_id()
+        with web.session(user_scope(user_id, tenant_id)) as session:
+            session.add(
+                User(
+                    id=user_id,
+                    email=email,
+                    name="Administrator",
+                    password_hash=hash_password(password),
+                    is_operator=True,
+                )
+            )
+            session.flush()
+            create_tenant(
+                session, ring, name="Operator", tier=settings.default_tier, owner_id=user_id, tenant_id=tenant_id,
+                is_operator=True,
+            )  # fmt: skip
+        return Prepared(Administrator(email, None if preset else password), tenant_id, user_id)
+    finally:
+        web.dispose()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,141 @@
+"""One database under one account: a small pool, sessions that carry a scope, and single-trip statements.
+
+A scope is the set of `nexus.*` settings that row-level security reads. It is set locally to each transaction, never to
+the connection, so a reused connection starts with none and sees no rows.
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, LiteralString
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import dict_row
+from sqlalchemy import create_engine, event
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.orm import Session, SessionTransaction
+
+Scope = Mapping[str, str]
+NO_SCOPE: Scope = {}
+RELAXED: Scope = {"synchronous_commit": "off"}
+"""Not waiting for the disk, for marks that a crash of PostgreSQL may forget without harm."""
+
+Row = dict[str, Any]
+
+
+def tenant_scope(tenant_id: UUID) -> Scope:
+    """Rows of one tenant."""
+    return {"nexus.tenant_id": str(tenant_id)}
+
+
+class Database:
+    """A pool of at most `pool_size` connections to `dsn`. Opens none until it is asked."""
+
+    def __init__(self, dsn: str, *, pool_size: int, application_name: str, timeout: float = 10.0):
+        self._dsn = dsn
+        self._engine = create_engine(
+            "postgresql+psycopg://",
+            creator=lambda: psycopg.connect(dsn, application_name=application_name, connect_timeout=5),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=timeout,
+            pool_use_lifo=True,
+            pool_recycle=1800,
+        )
+        event.listen(self._engine, "checkout", _refuse_a_dead_connection)
+
+    @property
+    def engine(self) -> Engine:
+        """For Alembic and for counting in tests; everything else uses `session` and `fetch`."""
+        return self._engine
+
+    @contextmanager
+    def session(self, scope: Scope) -> Iterator[Session]:
+        """One transaction: commits at the end of the block, rolls back when it raises. Inner code flushes only."""
+        with Session(self._engine, expire_on_commit=False) as session:
+            session.info["scope"] = scope
+            with session.begin():
+                yield session
+
+    def fetch(self, sql: LiteralString, parameters: Mapping[str, Any], scope: Scope = NO_SCOPE) -> list[Row]:
+        """Run one statement in its own transaction, in one round trip, and return its rows as dictionaries.
+
+        With a scope, both statements travel in one pipeline between two syncs: PostgreSQL runs them as one implicit
+        transaction, so the scope ends with it. The commit is done when this returns.
+        """
+        return self.fetch_many([(sql, parameters)], scope)[0]
+
+    def fetch_many(
+        self, statements: Sequence[tuple[LiteralString, Mapping[str, Any]]], scope: Scope = NO_SCOPE
+    ) -> list[list[Row]]:
+        """Run several statements as one transaction in one round trip; returns the rows of each."""
+        with self._raw() as connection:
+            if len(statements) == 1 and not scope:
+                cursors = [connection.cursor(row_factory=dict_row).execute(*statements[0])]
+            else:
+                with connection.pipeline():
+                    if scope:
+                        connection.execute(*_set_scope(scope))
+                    cursors = [
+                        connection.cursor(row_factory=dict_row).execute(sql, parameters)
+                        for sql, parameters in statements
+                    ]
+            return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """A connection of one's own, in autocommit, outside the pool: advisory locks and `CREATE DATABASE`."""
+        return psycopg.connect(self._dsn, autocommit=True, connect_timeout=5)
+
+    def dispose(self, *, close: bool = True) -> None:
+        """Drop the pool; with `close=False`, as after a fork, leave the parent's sockets alone."""
+        self._engine.dispose(close=close)
+
+    @contextmanager
+    def _raw(self) -> Iterator[psycopg.Connection[Any]]:
+        pooled = self._engine.raw_connection()
+        try:
+            connection: psycopg.Connection[Any] = pooled.driver_connection  # type: ignore[assignment]  # it is psycopg
+            connection.autocommit = True
+            try:
+                yield connection
+            finally:
+                if not connection.closed:
+                    connection.autocommit = False
+        except psycopg.OperationalError:
+            pooled.invalidate()
+            raise
+        finally:
+            pooled.close()
+
+
+@event.listens_for(Session, "after_begin")
+def _apply_scope(session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
+    scope: Scope = session.info.get("scope", NO_SCOPE)
+    if scope:
+        sql, parameters = _set_scope(scope)
+        connection.exec_driver_sql(sql, parameters)
+
+
+def _set_scope(scope: Scope) -> tuple[LiteralString, dict[str, str]]:
+    calls: list[LiteralString] = []
+    parameters: dict[str, str] = {}
+    for index, (name, value) in enumerate(scope.items()):
+        position: LiteralString = _POSITIONS[index]
+        calls.append("set_config(%(n" + position + ")s, %(v" + position + ")s, true)")
+        parameters[f"n{index}"], parameters[f"v{index}"] = name, value
+    return "SELECT " + ", ".join(calls), parameters
+
+
+_POSITIONS: tuple[LiteralString, ...] = ("0", "1", "2", "3", "4", "5")
+
+
+def _refuse_a_dead_connection(connection: Any, _record: Any, _proxy: Any) -> None:
+    """An idle connection with something to read was closed by its server: replace it, at the cost of no round trip."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN | select.POLLHUP)
+    if poll.poll(0):
+        raise DisconnectionError("the server closed an idle connection")

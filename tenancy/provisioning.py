@@ -1,0 +1,249 @@
+"""Making a tenant: rows on the platform first, then a saga of idempotent steps on the servers.
+
+Names and passwords are derived from the tenant's data key: unguessable, and the same again after a crash, so that a step
+that ran and was not recorded is simply found done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, LiteralString
+from uuid import UUID
+
+import psycopg
+from psycopg import sql
+from sqlalchemy.orm import Session
+
+from config.settings import Settings, with_credentials
+from domain.identity.permissions import SYSTEM_ROLES
+from domain.ids import new_id
+from models.platform import Membership, MembershipRole, Role, RolePermission, Tenant, TenantKey
+from tenancy.access import Tenancy
+from tenancy.database import Database, tenant_scope
+from tenancy.directory import BucketAddress
+from tenancy.migrations import head
+from tenancy.vault import MasterRing, Vault, data_key_place, new_data_key
+
+
+@dataclass(frozen=True, slots=True)
+class NewTenant:
+    """A tenant that was inserted, with the keys that its first job is sealed with."""
+
+    id: UUID
+    vault: Vault
+
+
+def create_tenant(
+    session: Session,
+    ring: MasterRing,
+    *,
+    name: str,
+    tier: str,
+    owner_id: UUID,
+    tenant_id: UUID,
+    is_operator: bool = False,
+) -> NewTenant:
+    """Insert the tenant, its first data key, the system roles and the owner's membership; flushes, does not commit.
+
+    The session's scope must name `tenant_id`, which the caller makes (`new_id()`), because only that tenant's rows can be
+    written.
+    """
+    key = new_data_key()
+    master_key_id, wrapped = ring.wrap(key, data_key_place(tenant_id, 1))
+    session.add(Tenant(id=tenant_id, name=name, tier=tier, is_operator=is_operator, created_by=owner_id))
+    session.flush()
+    session.add(TenantKey(tenant_id=tenant_id, version=1, master_key_id=master_key_id, wrapped=wrapped))
+    roles = {name: Role(tenant_id=tenant_id, id=new_id(), name=name, is_system=True) for name in SYSTEM_ROLES}
+    session.add_all(roles.values())
+    session.add(Membership(tenant_id=tenant_id, user_id=owner_id))
+    session.flush()
+    session.add_all(
+        RolePermission(tenant_id=tenant_id, role_id=roles[role].id, permission=permission)
+        for role, permissions in SYSTEM_ROLES.items()
+        for permission in sorted(permissions)
+    )
+    session.add(MembershipRole(tenant_id=tenant_id, user_id=owner_id, role_id=roles["owner"].id))
+    session.flush()
+    return NewTenant(tenant_id, Vault(tenant_id, {1: key}))
+
+
+Step = Callable[[], None]
+
+
+class Provisioner:
+    """The saga of one tenant. Each step may run again; `compensate` undoes them all."""
+
+    def __init__(self, settings: Settings, tenancy: Tenancy, tenant_id: UUID):
+        self._settings = settings
+        self._tenancy = tenancy
+        self._tenant_id = tenant_id
+        record = tenancy.record(tenant_id)
+        self._tier = record.tier
+        self._vault = record.vault
+        self._owner = Database(settings.owner_dsn, pool_size=1, application_name="nexus provisioning")
+        self.database = f"nexus_t_{tenant_id.hex}"
+        self._role = f"nexus_r_{self._derived('role')[:24]}"
+        self._password = self._derived("password")
+
+    def steps(self) -> list[tuple[str, Step]]:
+        """The steps in order, each with the words that progress shows."""
+        if self._tier == "pooled":
+            place = [("use the pooled database", self._use_pool)]
+        else:
+            place = [
+                ("create the login role", self._create_role),
+                ("clone the database", self._create_database),
+                ("grant", self._grant),
+            ]
+        return [*place, ("create the bucket", self._create_bucket), ("activate", self._activate)]
+
+    def compensate(self, reason: str) -> None:
+        """Remove what the steps made and mark the tenant `failed`; its rows and its job tell why."""
+        if self._tier != "pooled":
+            with self._owner.connect() as connection:
+                name = sql.Identifier(self.database)
+                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+                if _exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", self._role):
+                    connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(self._role)))
+        self._update("UPDATE tenants SET state = 'failed', version = version + 1, dsn_sealed = NULL, settings = settings || %(reason)s WHERE id = %(id)s",
+                     reason=json.dumps({"failure": reason}))  # fmt: skip
+
+    def close(self) -> None:
+        """Close the owner's connections."""
+        self._owner.dispose()
+
+    def _create_role(self) -> None:
+        with self._owner.connect() as connection:
+            ensure_login_role(connection, self._role, self._password)
+
+    def _create_database(self) -> None:
+        with self._owner.connect() as connection:
+            clone_template(connection, self.database)
+
+    def _grant(self) -> None:
+        with self._owner.connect() as connection:
+            restrict_connect(connection, self.database, self._role)
+        grant_tables(with_database(self._settings, self.database), self._role)
+        self._record_dsn(
+            with_credentials(self._settings.owner_dsn, self._role, self._password, self.database), self.database
+        )
+
+    def _use_pool(self) -> None:
+        self._record_dsn(pool_dsn(self._settings), pool_database(self._settings))
+
+    def _record_dsn(self, dsn: str, database: str) -> None:
+        self._update(
+            "UPDATE tenants SET dsn_sealed = %(dsn)s, database_name = %(database)s, schema_version = %(version)s"
+            " WHERE id = %(id)s AND state IN ('provisioning', 'failed')",
+            dsn=self._vault.seal(dsn.encode(), "tenants", "dsn_sealed", self._tenant_id),
+            database=database,
+            version=head("tenant"),
+        )
+
+    def _create_bucket(self) -> None:
+        if self._settings.s3_bucket is None:
+            address = BucketAddress(name=f"t-{self._tenant_id.hex}")
+        else:
+            address = BucketAddress(name=self._settings.s3_bucket, prefix=f"t/{self._tenant_id.hex}/")
+        sealed = self._vault.seal(json.dumps(asdict(address)).encode(), "tenants", "bucket_sealed", self._tenant_id)
+        self._update(
+            "UPDATE tenants SET bucket_sealed = %(sealed)s WHERE id = %(id)s AND state IN ('provisioning', 'failed')",
+            sealed=sealed,
+        )
+        bucket = self._tenancy.bucket(self._tenant_id)
+        bucket.put(".nexus", b"This place belongs to one tenant.\n", "text/plain")
+
+    def _activate(self) -> None:
+        with self._tenancy.session(self._tenant_id) as session:
+            session.connection().exec_driver_sql("SELECT 1 FROM applied_jobs LIMIT 1")
+        self._update(
+            "UPDATE tenants SET state = 'active', version = version + 1 WHERE id = %(id)s AND state IN ('provisioning', 'failed')"
+        )
+
+    def _update(self, statement: LiteralString, **parameters: Any) -> None:
+        parameters["id"] = self._tenant_id
+        self._tenancy.platform.fetch(statement, parameters, tenant_scope(self._tenant_id))
+        self._tenancy.directory.forget(self._tenant_id)
+
+    def _derived(self, what: str) -> str:
+        first = self._vault.keys[min(self._vault.keys)]
+        return hmac.new(first, f"provisioning {what}".encode(), hashlib.sha256).hexdigest()
+
+
+def template_name() -> str:
+    """The template database of the newest tenant schema."""
+    return f"nexus_tenant_v{head('tenant')}"
+
+
+def pool_database(settings: Settings) -> str:
+    """The database that this platform's pooled tenants share."""
+    return f"{platform_database(settings)}_pool"
+
+
+def pool_dsn(settings: Settings) -> str:
+    """The pooled tenants' own account there: it owns nothing."""
+    name, password = settings.login_role("nexus_pool")
+    return with_credentials(settings.owner_dsn, name, password, pool_database(settings))
+
+
+def platform_database(settings: Settings) -> str:
+    """The name of the platform database."""
+    return str(psycopg.conninfo.conninfo_to_dict(settings.owner_dsn)["dbname"])
+
+
+def with_database(settings: Settings, database: str) -> str:
+    """The owner's DSN for another database of the same server."""
+    return str(psycopg.conninfo.make_conninfo(settings.owner_dsn, dbname=database))
+
+
+def ensure_login_role(connection: psycopg.Connection[Any], name: str, password: str) -> None:
+    """Create the role, without any privilege, or give it this password."""
+    attributes = sql.SQL("LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD {}").format(
+        sql.Literal(password)
+    )
+    try:
+        connection.execute(sql.SQL("CREATE ROLE {} ").format(sql.Identifier(name)) + attributes)
+    except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
+        connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(name), sql.Literal(password)))
+
+
+def clone_template(connection: psycopg.Connection[Any], database: str) -> None:
+    """Create the database from the newest template, unless it is there."""
+    try:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(database), sql.Identifier(template_name()))
+        )
+    except psycopg.errors.DuplicateDatabase:
+        return
+
+
+def restrict_connect(connection: psycopg.Connection[Any], database: str, *roles: str) -> None:
+    """Let only these roles (and the owner) connect."""
+    name = sql.Identifier(database)
+    connection.execute(sql.SQL("REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC").format(name))
+    for role in roles:
+        connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(name, sql.Identifier(role)))
+
+
+def grant_tables(owner_dsn: str, role: str) -> None:
+    """Rows, not schema: no `TRUNCATE`, which ignores policies, and no sight of the migration table."""
+    name = sql.Identifier(role)
+    with psycopg.connect(owner_dsn, connect_timeout=5) as connection:
+        connection.execute(sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(name))
+        connection.execute(
+            sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {}").format(name)
+        )
+        connection.execute(sql.SQL("REVOKE ALL ON alembic_version FROM {}").format(name))
+        connection.execute(
+            sql.SQL(
+                "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {}"
+            ).format(name)
+        )
+
+
+def _exists(connection: psycopg.Connection[Any], question: LiteralString, name: str) -> bool:
+    return connection.execute(question, (name,)).fetchone() is not None

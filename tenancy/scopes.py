@@ -1,0 +1,20 @@
+"""What a transaction on the platform database may see, named by who asks."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from tenancy.database import Scope, tenant_scope
+
+__all__ = ["operator_scope", "tenant_scope", "user_scope"]
+
+
+def user_scope(user_id: UUID, tenant_id: UUID | None = None) -> Scope:
+    """The memberships of one user, whatever the tenant, and the rows of the selected tenant."""
+    scope = {"nexus.user_id": str(user_id)}
+    return scope if tenant_id is None else {**scope, **tenant_scope(tenant_id)}
+
+
+def operator_scope() -> Scope:
+    """Every tenant's catalog row, for the platform's operators."""
+    return {"nexus.operator": "on"}

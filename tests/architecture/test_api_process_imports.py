@@ -1,0 +1,34 @@
+"""The API's process stays small and starts quickly, because it loads no vendor SDK and nothing of Celery."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parents[2]
+FORBIDDEN = ("openai", "anthropic", "stripe", "boto3", "botocore", "celery", "kombu", "tasks", "workers", "smtplib")
+
+_SCRIPT = """
+import json, sys
+import web.app
+from web.api import blueprints
+names = [blueprint.name for blueprint in blueprints()]
+print(json.dumps({"modules": sorted(sys.modules), "blueprints": names}))
+"""
+
+
+def test_the_api_loads_no_vendor_sdk_and_no_celery() -> None:
+    loaded = _load()
+
+    found = [name for name in loaded["modules"] if name.partition(".")[0] in FORBIDDEN]
+    assert found == []
+    assert "jobs" in loaded["blueprints"]
+
+
+def _load() -> dict[str, Any]:
+    done = subprocess.run([sys.executable, "-c", _SCRIPT], cwd=PROJECT, capture_output=True, text=True, check=True)
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result

@@ -1,0 +1,127 @@
+"""A platform database and a broker that no other test shares: here brokers are flushed and stopped."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from bench.engine import Engine
+from cli.embedded.valkey import EmbeddedValkey
+from config.settings import Settings
+from domain.identity.principals import system
+from domain.ids import new_id
+from jobs.submit import NewJob, submit
+from jobs.transport import Publisher, celery_app
+from models.platform import User
+from tenancy.access import Tenancy
+from tenancy.bootstrap import prepare
+from tenancy.provisioning import Provisioner, create_tenant
+from tenancy.scopes import user_scope
+from tests.conftest import Cluster, create_database, settings_for
+from workers.dispatcher import Leader
+
+
+@pytest.fixture(scope="session")
+def platform(cluster: Cluster, worker_id: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A prepared platform whose broker is still to be named."""
+    database = f"nexus_faults_{worker_id}"
+    create_database(cluster, database)
+    settings = settings_for(cluster, database, tmp_path_factory.mktemp("faults"))
+    with (cluster.home / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        prepare(settings)
+    return settings
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[EmbeddedValkey]:
+    """A Valkey of this test's own."""
+    valkey = EmbeddedValkey(tmp_path / "broker")
+    valkey.start()
+    yield valkey
+    valkey.stop()
+
+
+@pytest.fixture
+def settings(platform: Settings, cluster: Cluster, broker: EmbeddedValkey) -> Settings:
+    """The platform with this test's broker. One second is the shortest lease that settings allow."""
+    database = platform.owner_dsn.partition("?")[0].rpartition("/")[2]
+    return settings_for(
+        cluster, database, platform.home, BROKER_URL=broker.url, REDIS_URL=broker.url, NEXUS_LEASE_SECONDS=3,
+        NEXUS_BILLING_TICK_SECONDS=0.5,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def tenancy(settings: Settings) -> Iterator[Tenancy]:
+    """The engine's door, to a platform without jobs, workers or a leader."""
+    door = Tenancy(settings, "engine")
+    for table in ("jobs", "workers", "leaders", "kind_runtimes"):
+        door.platform.fetch(f"DELETE FROM {table}", {})  # type: ignore[arg-type]  # names of our own tables
+    yield door
+    door.dispose()
+
+
+@pytest.fixture
+def tenant(settings: Settings, tenancy: Tenancy) -> UUID:
+    """A pooled tenant of a name that occurs nowhere else."""
+    return make_tenant(settings, tenancy)
+
+
+@pytest.fixture
+def engine(settings: Settings, tenancy: Tenancy, tmp_path: Path) -> Iterator[Engine]:
+    """Starts real processes; ends them after the test."""
+    with Engine(settings, tmp_path / "log") as processes:
+        yield processes
+
+
+@pytest.fixture
+def leader(settings: Settings, tenancy: Tenancy) -> Leader:
+    """A dispatcher's leader whose rounds the test calls."""
+    return Leader(settings, tenancy, Publisher(celery_app(settings)))
+
+
+@pytest.fixture
+def ping(tenancy: Tenancy, tenant: UUID) -> Callable[..., UUID]:
+    """Submits one ping and returns its id."""
+
+    def make(seconds: float = 0.0, in_tenant: UUID | None = None, **options: str) -> UUID:
+        who = system("test", in_tenant or tenant)
+        new = NewJob(kind="system.ping", payload={"seconds": seconds}, principal=who, **options)  # type: ignore[arg-type]
+        return submit(tenancy, new).id
+
+    return make
+
+
+def make_tenant(settings: Settings, tenancy: Tenancy, name: str = "Faulty Towers") -> UUID:
+    """A provisioned pooled tenant with an owner of its own."""
+    tenant_id, owner = new_id(), new_id()
+    web = Tenancy(settings, "web")
+    with web.platform.session(user_scope(owner, tenant_id)) as session:
+        session.add(User(id=owner, email=f"{owner}@example.com", name="Owner", password_hash="none"))
+        session.flush()
+        create_tenant(session, web.ring, name=name, tier="pooled", owner_id=owner, tenant_id=tenant_id)
+    web.dispose()
+    saga = Provisioner(settings, tenancy, tenant_id)
+    for _, step in saga.steps():
+        step()
+    saga.close()
+    return tenant_id
+
+
+def state(tenancy: Tenancy, job_id: UUID) -> str:
+    """The state in the job's row."""
+    return str(tenancy.platform.fetch("SELECT state FROM jobs WHERE id = %(id)s", {"id": job_id})[0]["state"])
+
+
+def register_worker(tenancy: Tenancy, *queues: str, slots: int = 4) -> None:
+    """Say that a live worker serves these queues, without one: messages then stay in the broker."""
+    tenancy.platform.fetch(
+        "INSERT INTO workers (id, name, queues, slots, pid, started_at, heartbeat_at)"
+        " VALUES (%(id)s, 'idle', %(queues)s, %(slots)s, 0, now(), now() + interval '1 hour')",
+        {"id": new_id(), "queues": list(queues), "slots": slots},
+    )

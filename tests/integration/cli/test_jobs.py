@@ -1,0 +1,144 @@
+"""`nexus jobs` from submission to replay."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from tenancy.access import Tenancy
+from tests.integration.cli.conftest import Nexus
+from tests.integration.web.test_jobs import finish, finish_soon
+
+
+def test_a_submitted_job_can_be_shown(nexus: Nexus, acme: UUID) -> None:
+    submitted = nexus("jobs", "submit", "system.ping", "--payload", '{"message": "hi"}', "--json")
+    shown = nexus("jobs", "show", submitted.json["id"], "--json")
+
+    assert submitted.code == shown.code == 0
+    assert shown.json["id"] == submitted.json["id"]
+    assert shown.json["state"] == "queued"
+
+
+def test_the_payload_comes_from_a_file(nexus: Nexus, working: UUID, tmp_path: Path) -> None:
+    file = tmp_path / "payload.json"
+    file.write_text(json.dumps({"message": "from a file"}))
+
+    outcome = nexus("jobs", "submit", "system.ping", "--payload", f"@{file}", "--wait", "--json")
+
+    assert outcome.code == 0
+    assert outcome.lines[-1]["result"] == {"message": "from a file"}
+
+
+def test_waiting_tells_each_change_and_the_end(nexus: Nexus, working: UUID) -> None:
+    outcome = nexus("jobs", "submit", "system.ping", "--wait")
+
+    assert outcome.code == 0
+    assert outcome.err.splitlines()[-1].startswith("system.ping succeeded")
+    assert "succeeded" in outcome.out
+
+
+def test_a_job_that_succeeds_while_it_is_watched_is_code_0(nexus: Nexus, acme: UUID, engine_tenancy: Tenancy) -> None:
+    job_id = nexus("jobs", "submit", "system.ping", "--json").json["id"]
+    finish_soon(engine_tenancy, job_id)
+
+    outcome = nexus("jobs", "watch", job_id, "--json")
+
+    assert outcome.code == 0
+    assert [seen["state"] for seen in outcome.lines] == ["queued", "succeeded"]
+
+
+def test_a_job_that_failed_is_code_1(nexus: Nexus, acme: UUID, engine_tenancy: Tenancy) -> None:
+    job_id = nexus("jobs", "submit", "system.ping", "--json").json["id"]
+    finish(engine_tenancy, job_id, "failed")
+
+    assert nexus("jobs", "watch", job_id).code == 1
+
+
+def test_a_scheduled_job_waits_and_is_cancelled(nexus: Nexus, acme: UUID) -> None:
+    job = nexus("jobs", "submit", "system.ping", "--run-at", "+1h", "--priority", "7", "--json").json
+    cancelled = nexus("jobs", "cancel", job["id"], "--json")
+
+    assert (job["state"], job["priority"]) == ("scheduled", 7)
+    assert cancelled.json["state"] == "cancelled"
+    assert nexus("jobs", "watch", job["id"]).code == 1
+
+
+def test_one_idempotency_key_is_one_job(nexus: Nexus, acme: UUID) -> None:
+    first, second = (nexus("jobs", "submit", "system.ping", "--idempotency-key", "k", "--json") for _ in range(2))
+
+    assert first.json["id"] == second.json["id"]
+
+
+def test_a_taken_unique_key_is_told_by_its_code(nexus: Nexus, acme: UUID) -> None:
+    nexus("jobs", "submit", "system.ping", "--unique-key", "only")
+    outcome = nexus("jobs", "submit", "system.ping", "--unique-key", "only")
+
+    assert outcome.code == 2
+    assert outcome.err.startswith("nexus: ")
+    assert "[unique_key_taken]" in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+def test_a_payload_that_the_kind_refuses_names_the_field(nexus: Nexus, acme: UUID) -> None:
+    outcome = nexus("jobs", "submit", "system.ping", "--payload", '{"seconds": 1000}')
+
+    assert outcome.code == 2
+    assert "/payload/seconds: " in outcome.err
+
+
+def test_a_failed_job_is_replayed_as_a_new_one(nexus: Nexus, acme: UUID, engine_tenancy: Tenancy) -> None:
+    job_id = nexus("jobs", "submit", "system.ping", "--json").json["id"]
+    finish(engine_tenancy, job_id, "failed")
+
+    again = nexus("jobs", "replay", job_id, "--json")
+
+    assert again.code == 0
+    assert again.json["replay_of"] == job_id
+
+
+def test_a_list_is_filtered_and_goes_on_where_the_page_ended(nexus: Nexus, acme: UUID) -> None:
+    ids = [nexus("jobs", "submit", "system.ping", "--json").json["id"] for _ in range(3)]
+    nexus("jobs", "cancel", ids[0])
+
+    first = nexus("jobs", "list", "--state", "queued", "--limit", "1", "--json").json
+    rest = nexus("jobs", "list", "--state", "queued", "--limit", "1", "--cursor", first["next_cursor"], "--json").json
+
+    assert [job["id"] for job in first["items"] + rest["items"]] == [ids[2], ids[1]]
+    assert rest["next_cursor"] is None
+
+
+def test_all_pages_are_one_list(nexus: Nexus, acme: UUID) -> None:
+    ids = [nexus("jobs", "submit", "system.ping", "--json").json["id"] for _ in range(3)]
+
+    listed = nexus(
+        "jobs", "list", "--all", "--limit", "1", "--oldest-first", "--since", "2020-01-01T00:00:00Z", "--json"
+    )
+
+    assert [job["id"] for job in listed.json["items"]] == ids
+
+
+def test_a_list_in_a_pipe_is_lines_of_cells(nexus: Nexus, acme: UUID) -> None:
+    nexus("jobs", "submit", "system.ping")
+
+    lines = nexus("jobs", "list").out.splitlines()
+
+    assert lines[0].split("\t")[:3] == ["id", "kind", "state"]
+    assert lines[1].split("\t")[1:3] == ["system.ping", "queued"]
+
+
+def test_another_tenants_job_is_not_found(nexus: Nexus, acme: UUID) -> None:
+    outcome = nexus("jobs", "show", str(acme))
+
+    assert outcome.code == 2
+    assert "[not_found]" in outcome.err
+
+
+def test_a_forged_key_is_refused_in_a_line(nexus: Nexus, acme: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEXUS_API_KEY", "nxk_forged")
+    outcome = nexus("jobs", "list")
+
+    assert outcome.code == 2
+    assert "[unauthenticated]" in outcome.err

@@ -1,0 +1,78 @@
+"""The histories make what the models say, and running them again changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import MetaData
+
+from config.settings import Settings
+from models.base import PlatformBase, TenantBase
+from tenancy.access import Tenancy
+from tenancy.bootstrap import prepare
+from tenancy.database import Database
+from tenancy.migrations import head, upgrade
+from tenancy.provisioning import Provisioner, pool_database, with_database
+
+
+@pytest.mark.parametrize(
+    ("history", "metadata"), [("platform", PlatformBase.metadata), ("tenant", TenantBase.metadata)]
+)
+def test_the_history_makes_what_the_models_say(settings: Settings, history: str, metadata: MetaData) -> None:
+    dsn = settings.owner_dsn if history == "platform" else with_database(settings, pool_database(settings))
+    database = Database(dsn, pool_size=1, application_name="test")
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        differences = compare_metadata(context, metadata)
+    database.dispose()
+    assert differences == []
+
+
+def test_upgrading_what_is_current_changes_nothing(settings: Settings) -> None:
+    owner = Database(settings.owner_dsn, pool_size=1, application_name="test")
+    assert upgrade("platform", owner) == head("platform")
+    owner.dispose()
+
+
+def test_preparing_again_keeps_the_administrator_and_makes_none(settings: Settings) -> None:
+    again = prepare(settings)
+    assert again.administrator is None
+
+
+@pytest.mark.parametrize("stop_after", range(6))
+def test_provisioning_resumes_wherever_it_was_killed(
+    engine_tenancy: Tenancy, make_tenant_row: Callable[[str], UUID], stop_after: int
+) -> None:
+    """Each step has run once, some twice: the tenant works all the same."""
+    tenant_id = make_tenant_row("dedicated")
+    for killed in (True, False):
+        saga = Provisioner(engine_tenancy.settings, engine_tenancy, tenant_id)
+        for _, step in saga.steps()[: stop_after if killed else None]:
+            step()
+        saga.close()
+    engine_tenancy.directory.forget(tenant_id)
+    assert engine_tenancy.record(tenant_id).state == "active"
+    with engine_tenancy.session(tenant_id) as session:
+        assert session.connection().exec_driver_sql("SELECT count(*) FROM documents").scalar() == 0
+    assert engine_tenancy.bucket(tenant_id).exists(".nexus")
+
+
+def test_a_tenant_that_cannot_be_made_is_undone_and_says_why(
+    engine_tenancy: Tenancy, make_tenant_row: Callable[[str], UUID]
+) -> None:
+    tenant_id = make_tenant_row("dedicated")
+    saga = Provisioner(engine_tenancy.settings, engine_tenancy, tenant_id)
+    for _, step in saga.steps()[:3]:
+        step()
+    saga.compensate("the disk is full")
+    saga.close()
+    row = engine_tenancy.platform.fetch(
+        "SELECT state, settings, dsn_sealed FROM tenants WHERE id = %(id)s", {"id": tenant_id}
+    )[0]
+    assert (row["state"], row["settings"]["failure"], row["dsn_sealed"]) == ("failed", "the disk is full", None)
+    left = engine_tenancy.platform.fetch("SELECT 1 FROM pg_database WHERE datname = %(name)s", {"name": saga.database})
+    assert left == []

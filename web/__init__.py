@@ -1,0 +1,1 @@
+"""The thin API: parse, authenticate, authorize, submit or read, render."""

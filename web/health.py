@@ -1,0 +1,162 @@
+"""Whether the platform lives and is ready: each part with its state and age."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, LiteralString
+from urllib.parse import urlsplit
+
+import redis
+from flask import current_app
+from flask_smorest import Blueprint
+from marshmallow import fields, validate
+
+from config.settings import Settings
+from jobs.kinds import QUEUES
+from tenancy.access import Tenancy
+from web.auth import public
+from web.context import tenancy
+from web.errors import DATABASE_AWAY
+from web.schemas.base import Schema
+
+LEADER_SECONDS = 5.0
+WORKER_SECONDS = 15.0
+CONNECT_SECONDS = 1.0
+
+blueprint = Blueprint("health", __name__, description="Whether the platform lives, for those who watch over it")
+
+_STATE: LiteralString = """
+SELECT (SELECT extract(epoch FROM now() - heartbeat_at)::float8 FROM leaders WHERE role = 'dispatcher') AS leader_age,
+       (SELECT jsonb_agg(jsonb_build_array(queues, slots, extract(epoch FROM now() - heartbeat_at)))
+          FROM workers WHERE NOT stopping AND heartbeat_at > now() - %(seconds)s * interval '1 second') AS workers
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineState:
+    """What the platform database tells of the engine. `leader_age` is in seconds, None if there never was a leader."""
+
+    leader_age: float | None
+    slots: Mapping[str, int]
+    worker_ages: Mapping[str, float]
+
+
+class PartSchema(Schema):
+    """One part. `age_seconds` says how old its last sign of life is, where it gives one."""
+
+    state = fields.String(required=True, validate=validate.OneOf(["up", "down", "unknown"]), metadata={"example": "up"})
+    required = fields.Boolean(required=True, metadata={"description": "Whether readiness depends on it."})
+    age_seconds = fields.Float(required=True, allow_none=True, metadata={"example": 0.4})
+    slots = fields.Integer(metadata={"description": "Of a queue: how many jobs can run at once.", "example": 16})
+
+
+class ReadinessSchema(Schema):
+    """Ready while every required part is up. Parts named `workers:<queue>` stand for the workers of a queue."""
+
+    status = fields.String(required=True, validate=validate.OneOf(["ready", "unready"]), metadata={"example": "ready"})
+    parts = fields.Dict(keys=fields.String(), values=fields.Nested(PartSchema), required=True)
+
+
+class LivenessSchema(Schema):
+    """The process answers."""
+
+    status = fields.String(required=True, metadata={"example": "alive"})
+
+
+@blueprint.route("/health", methods=["GET"])
+@public
+@blueprint.response(200, LivenessSchema)
+def live() -> dict[str, str]:
+    """Tell that the process lives."""
+    return {"status": "alive"}
+
+
+@blueprint.route("/health/ready", methods=["GET"])
+@public
+@blueprint.response(200, ReadinessSchema)
+@blueprint.alt_response(503, schema=ReadinessSchema, description="A required part is down.")
+def ready() -> tuple[dict[str, Any], int]:
+    """Tell whether requests can be served, and how each part is."""
+    door = tenancy()
+    parts = {"platform_database": part("down"), "broker": _broker(door.settings), **_engine(door)}
+    parts["storage"] = part("up" if _has_storage(door.settings) else "down", required=False)
+    if any(name.startswith("workers:") and each["state"] != "unknown" for name, each in parts.items()):
+        parts["platform_database"] = part("up")
+    is_ready = all(each["state"] == "up" for each in parts.values() if each["required"])
+    return {"status": "ready" if is_ready else "unready", "parts": parts}, 200 if is_ready else 503
+
+
+def part(state: str, age: float | None = None, *, required: bool = True, **more: int) -> dict[str, Any]:
+    """One part in the form of `PartSchema`; ages in seconds."""
+    return {"state": state, "required": required, "age_seconds": None if age is None else round(age, 3), **more}
+
+
+def engine_state(door: Tenancy) -> EngineState:
+    """Leader and workers, in one round trip. Raises what a database raises that is away."""
+    row = door.platform.fetch(_STATE, {"seconds": WORKER_SECONDS})[0]
+    slots = dict.fromkeys(QUEUES, 0)
+    ages: dict[str, float] = {}
+    for queues, count, age in row["workers"] or ():
+        for queue in queues:
+            slots[queue] = slots.get(queue, 0) + count
+            ages[queue] = min(float(age), ages.get(queue, float(age)))
+    return EngineState(row["leader_age"], slots, ages)
+
+
+def _engine(door: Tenancy) -> dict[str, dict[str, Any]]:
+    try:
+        state = engine_state(door)
+    except DATABASE_AWAY:
+        return {"dispatcher": part("unknown"), **{f"workers:{queue}": part("unknown") for queue in QUEUES}}
+    leads = state.leader_age is not None and state.leader_age <= LEADER_SECONDS
+    return {
+        "dispatcher": part("up" if leads else "down", state.leader_age),
+        **{
+            f"workers:{queue}": part("up" if slots else "down", state.worker_ages.get(queue), slots=slots)
+            for queue, slots in state.slots.items()
+        },
+    }
+
+
+def _broker(settings: Settings) -> dict[str, Any]:
+    begun = time.monotonic()
+    url = settings.broker
+    try:
+        if urlsplit(url).scheme in {"amqp", "amqps"}:
+            _connect(url, 5671 if url.startswith("amqps") else 5672)
+        else:
+            _redis(url).ping()
+    except (OSError, redis.RedisError):
+        return part("down")
+    return part("up", time.monotonic() - begun)
+
+
+def _redis(url: str) -> redis.Redis:
+    """This process's client for the broker's health, made once."""
+    known: redis.Redis | None = current_app.extensions.get("nexus.broker")
+    if known is None:
+        known = current_app.extensions["nexus.broker"] = redis.Redis.from_url(
+            url, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=CONNECT_SECONDS, max_connections=4
+        )
+    return known
+
+
+def _has_storage(settings: Settings) -> bool:
+    """Whether objects can be kept: a folder to write to, or an S3 endpoint that can be connected to."""
+    if settings.s3_bucket is None:
+        return os.access(settings.home, os.W_OK | os.X_OK)
+    try:
+        _connect(settings.s3_endpoint or f"https://s3.{settings.s3_region}.amazonaws.com", 443)
+    except OSError:
+        return False
+    return True
+
+
+def _connect(url: str, port: int) -> None:
+    parts = urlsplit(url)
+    default = 80 if parts.scheme == "http" else port
+    socket.create_connection((parts.hostname or "localhost", parts.port or default), CONNECT_SECONDS).close()

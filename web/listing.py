@@ -1,0 +1,45 @@
+"""Pages of a tenant's rows, in the order in which they were made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, select
+
+from models.base import TenantBase
+from web.context import tenancy, tenant_id
+from web.pagination import Envelope, Page, read_page
+
+Model = TypeVar("Model", bound=TenantBase)
+FILTERED_BY_PAGE = frozenset({"limit", "cursor", "sort"})
+
+
+def list_rows(
+    model: type[Model], arguments: Mapping[str, Any], shown: Callable[[Model], Any] = lambda row: row
+) -> tuple[Envelope[Any], dict[str, str]]:
+    """The envelope and the headers of the page that the loaded `PageQuerySchema` asks for.
+
+    Every filter is named like the column that it must equal. `shown` makes an item of a row; it keeps the `id`. Raises
+    `InvalidCursor`.
+    """
+    page = read_page(arguments)
+    filters = {name: value for name, value in arguments.items() if name not in FILTERED_BY_PAGE}
+    statement = select(model).filter_by(tenant_id=tenant_id(), **filters).where(*_beyond(model, page))
+    identifier = _id(model)
+    order = identifier.desc() if page.newest_first else identifier.asc()
+    with tenancy().session(tenant_id()) as session:
+        rows = session.scalars(statement.order_by(order).limit(page.fetch_limit)).all()
+    return page.answer([shown(row) for row in rows])
+
+
+def _beyond(model: type[TenantBase], page: Page) -> tuple[ColumnElement[bool], ...]:
+    if page.after is None:
+        return ()
+    identifier = _id(model)
+    return (identifier < page.after if page.newest_first else identifier > page.after,)
+
+
+def _id(model: type[TenantBase]) -> ColumnElement[Any]:
+    column: ColumnElement[Any] = model.__table__.c.id
+    return column

@@ -1,0 +1,84 @@
+"""The Celery application that workers and beat run: one task per kind, all the same few lines."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from celery import Celery, Task
+from celery.signals import (
+    setup_logging,
+    worker_init,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
+
+import tasks
+from config.logging import configure
+from config.settings import current
+from jobs.kinds import KINDS
+from jobs.transport import celery_app
+from workers import registration, runtime, ticks
+from workers.execution import JobsFailed, parse_items, run_message
+from workers.pulse import Held
+
+tasks.load()
+app: Celery = celery_app(current(), "workers.results:JobRowBackend")
+
+
+def _register(name: str) -> None:
+    def run(self: Task[Any, Any], items: list[list[Any]]) -> dict[str, int]:
+        return run_message(runtime.runtime(), parse_items(items))
+
+    app.task(name=name, bind=True, throws=(JobsFailed,), ignore_result=True, acks_late=False)(run)
+
+
+for kind_name in KINDS:
+    _register(kind_name)
+
+ticks.register(app)
+
+
+@setup_logging.connect
+def _configure_logging(**_: Any) -> None:
+    configure(current(), "worker")
+
+
+@worker_init.connect
+def _refuse_wrong_accounts(**_: Any) -> None:
+    runtime.runtime().tenancy.check()
+
+
+@worker_process_init.connect
+def _start_child(**_: Any) -> None:
+    """In a forked child: make everything anew. A handler that will not stop takes its process with it."""
+    runtime.after_fork()
+    runtime.runtime().pulse.on_overdue = _leave
+
+
+@worker_ready.connect
+def _announce(sender: Any, **_: Any) -> None:
+    registration.start(runtime.runtime().tenancy.platform, sender)
+
+
+@worker_shutting_down.connect
+def _take_no_more(**_: Any) -> None:
+    registration.leaving()
+
+
+@worker_process_shutdown.connect
+def _end_child(**_: Any) -> None:
+    runtime.runtime().pulse.stop()
+
+
+@worker_shutdown.connect
+def _withdraw(**_: Any) -> None:
+    runtime.runtime().pulse.stop()
+    registration.stop()
+
+
+def _leave(_entry: Held) -> None:
+    os._exit(1)

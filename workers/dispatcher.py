@@ -1,0 +1,171 @@
+"""The dispatcher process: one leader chooses what runs next, publishes it and heals what was lost; others stand by.
+
+Run with `python -m workers.dispatcher`. The leader is whoever holds an advisory lock on a connection of its own; when
+that connection ends, so does its leadership, and a standby takes over within a second.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, LiteralString
+
+import psycopg
+import structlog
+from sqlalchemy.exc import OperationalError
+
+from config.logging import configure
+from config.settings import Settings, SettingsError, current
+from jobs import reconcile
+from jobs.backlog import measure
+from jobs.dispatch import Pool, pack, pick, take_back
+from jobs.kinds import QUEUES
+from jobs.runtimes import means
+from jobs.transport import Publisher, celery_app
+from tenancy.access import Tenancy
+
+LOCK: LiteralString = "SELECT pg_try_advisory_lock(hashtext('nexus dispatcher')) AS held"
+BUSY_SECONDS, IDLE_SECONDS = 0.002, 0.025
+"""Pause after a round that found work, and the longest pause while there is none."""
+
+_WORKERS: LiteralString = """
+SELECT queues, sum(slots)::int AS slots FROM workers
+ WHERE heartbeat_at > now() - interval '10 seconds' AND NOT stopping GROUP BY queues
+"""
+
+_LEAD: LiteralString = """
+INSERT INTO leaders (role, holder, epoch, heartbeat_at) VALUES ('dispatcher', %(holder)s, 1, now())
+ON CONFLICT (role) DO UPDATE SET heartbeat_at = now(), holder = excluded.holder,
+    epoch = leaders.epoch + (leaders.holder <> excluded.holder)::int
+"""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Every:
+    """Calls `act` when `seconds` have passed since it last did."""
+
+    seconds: float
+    act: Callable[[], object]
+    last: float = 0.0
+
+    def __call__(self, now: float) -> None:
+        if now - self.last >= self.seconds:
+            self.last = now
+            self.act()
+
+
+@dataclass(slots=True)
+class Leader:
+    """What the leader keeps between rounds. All of it is rebuilt from rows by the next leader."""
+
+    settings: Settings
+    tenancy: Tenancy
+    publisher: Publisher
+    pools: list[Pool] = field(default_factory=list)
+    means: dict[str, float] = field(default_factory=dict)
+    chores: list[Every] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.chores = [
+            Every(1.0, self._heartbeat),
+            Every(0.5, self._read_workers),
+            Every(2.0, self._read_runtimes),
+            # Not at once: after an outage of the database the workers renew their leases first.
+            Every(
+                1.0,
+                lambda: reconcile.reclaim_expired(self.tenancy, random.random),
+                time.monotonic() + self.settings.lease_seconds / 3,
+            ),
+            Every(1.0, self._requeue),
+            Every(3.0, lambda: measure(self.tenancy.platform, QUEUES)),
+            Every(10.0, lambda: reconcile.expire_finished(self.tenancy)),
+            Every(10.0, lambda: reconcile.forget_dead_workers(self.tenancy)),
+        ]
+
+    def round(self) -> int:
+        """Do the chores that are due and dispatch what there is room for; returns how many jobs were dispatched."""
+        now = time.monotonic()
+        for chore in self.chores:
+            chore(now)
+        rows = pick(self.tenancy.platform, self.pools, self.means)
+        if rows:
+            slots = {queue: pool.slots for pool in self.pools for queue in pool.queues}
+            messages = pack(rows, slots, self.means, self.settings.batch_limit)
+            unsent = self.publisher.publish(messages)
+            if unsent:
+                log.warning("dispatcher.broker_unreachable", jobs=len(unsent))
+                take_back(self.tenancy.platform, unsent)
+                time.sleep(0.5)
+        return len(rows)
+
+    def _heartbeat(self) -> None:
+        holder = f"{socket.gethostname()}:{os.getpid()}"
+        self.tenancy.platform.fetch(_LEAD, {"holder": holder})
+
+    def _read_workers(self) -> None:
+        rows = self.tenancy.platform.fetch(_WORKERS, {})
+        self.pools = [Pool(tuple(row["queues"]), row["slots"]) for row in rows]
+
+    def _read_runtimes(self) -> None:
+        self.means = means(self.tenancy.platform)
+
+    def _requeue(self) -> None:
+        lost_memory = self.publisher.epoch_was_lost()
+        reconcile.requeue_undelivered(self.tenancy, 0.0 if lost_memory else reconcile.STALE_DISPATCH_SECONDS)
+
+
+def lead(settings: Settings, tenancy: Tenancy, stopped: threading.Event) -> None:
+    """Wait for the lock, then lead until it is lost, the database goes away, or `stopped` is set."""
+    with tenancy.platform.connect() as connection:
+        while not _holds(connection):
+            if stopped.wait(0.5):
+                return
+        log.info("dispatcher.leading", pid=os.getpid())
+        leader = Leader(settings, tenancy, Publisher(celery_app(settings)))
+        check = Every(1.0, lambda: connection.execute("SELECT 1"))
+        pause = BUSY_SECONDS
+        while not stopped.is_set():
+            check(time.monotonic())
+            pause = BUSY_SECONDS if leader.round() else min(pause * 2, IDLE_SECONDS)
+            stopped.wait(pause)
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT; a database that goes away is waited for."""
+    try:
+        settings = current()
+        configure(settings, "dispatcher")
+        tenancy = Tenancy(settings, "engine")
+        tenancy.check()
+    except SettingsError as error:
+        print(*error.problems, sep="\n", file=sys.stderr)
+        return 2
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    while not stopped.is_set():
+        try:
+            lead(settings, tenancy, stopped)
+        except (psycopg.Error, OperationalError) as error:
+            log.warning("dispatcher.database_unreachable", error=type(error).__name__)
+            stopped.wait(0.5)
+    tenancy.dispose()
+    return 0
+
+
+def _holds(connection: psycopg.Connection[Any]) -> bool:
+    row = connection.execute(LOCK).fetchone()
+    return row is not None and bool(row[0])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,22 @@
+"""What beat ticks and how often. Light on purpose: beat itself loads no handler and no database."""
+
+from __future__ import annotations
+
+from celery import Celery
+
+from config.settings import Settings
+from jobs.transport import TICK_QUEUE
+
+BILLING_TICK = "tick.billing"
+
+
+def schedule(app: Celery, settings: Settings) -> None:
+    """Put the ticks into the application's beat schedule. One that finds no worker in time is left to the next."""
+    app.conf.beat_schedule = {
+        BILLING_TICK: {
+            "task": BILLING_TICK,
+            "schedule": settings.billing_tick_seconds,
+            "options": {"queue": TICK_QUEUE, "expires": max(settings.billing_tick_seconds, 10.0)},
+        }
+    }
+    app.conf.beat_max_loop_interval = min(5.0, settings.billing_tick_seconds)

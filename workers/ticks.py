@@ -1,0 +1,51 @@
+"""What beat ticks: messages without a job, whose only work is to submit durable jobs that are due.
+
+A lost tick is made good by the next; a doubled one finds its jobs submitted. So any number of beats do no harm.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import LiteralString
+
+import structlog
+from celery import Celery
+
+from domain.errors import UniqueKeyTaken
+from domain.identity.principals import system
+from jobs.submit import NewJob, submit
+from tenancy.access import Tenancy
+from workers.runtime import runtime
+from workers.schedule import BILLING_TICK
+
+_DUE: LiteralString = "SELECT id FROM tenants WHERE billing_due_at <= now() AND state = 'active' LIMIT 10000"
+
+log = structlog.get_logger(__name__)
+
+
+def register(app: Celery) -> None:
+    """Add the ticks' tasks to a worker's application."""
+    app.task(name=BILLING_TICK, ignore_result=True)(_tick_billing)
+
+
+def _tick_billing() -> int:
+    return submit_due_cycles(runtime().tenancy, datetime.now(UTC))
+
+
+def submit_due_cycles(tenancy: Tenancy, now: datetime) -> int:
+    """Submit `billing.cycle` for each tenant with a period that has ended; returns how many were new.
+
+    One live cycle per tenant at a time: the unique key refuses a second.
+    """
+    submitted = 0
+    for row in tenancy.platform.fetch(_DUE, {}):
+        cycle = NewJob(
+            kind="billing.cycle", payload={"until": now.isoformat()}, principal=system("beat", row["id"]), unique_key="cycle"
+        )  # fmt: skip
+        try:
+            submitted += submit(tenancy, cycle).created
+        except UniqueKeyTaken:
+            continue
+    if submitted:
+        log.info("billing.cycles_submitted", count=submitted)
+    return submitted
