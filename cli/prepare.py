@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:  # the data layer is loaded when the command runs
+    from uuid import UUID
+
     from config.settings import Settings
+    from tenancy.access import Tenancy
     from tenancy.bootstrap import Prepared
 
 
 def prepare_platform(settings: Settings) -> Prepared:
-    """Roles, schemas, the first administrator, and a job that gives the operator's tenant its place if it has none.
+    """Roles, schemas, the first administrator, and a place for the operator's tenant, so that the first call finds it.
 
     Idempotent. Raises `SettingsError` if the server cannot be reached or the account may not do what is needed.
     """
@@ -23,13 +26,30 @@ def prepare_platform(settings: Settings) -> Prepared:
     from tenancy.bootstrap import prepare
 
     prepared = prepare(settings)
-    door = Tenancy(settings, "web")
+    door = Tenancy(settings, "engine")
     try:
         if door.record(prepared.operator_tenant_id).state == "provisioning":
             ensure_provisioning(door, prepared.operator_tenant_id, prepared.operator_owner_id)
+            _provision_now(door, prepared.operator_tenant_id)
     finally:
         door.dispose()
     return prepared
+
+
+def _provision_now(door: Tenancy, tenant_id: UUID) -> None:
+    """What the job would do as soon as a worker runs. If it can't be done yet, the job tries again, and says why."""
+    from tenancy.provisioning import Provisioner
+
+    saga = Provisioner(door.settings, door, tenant_id)
+    try:
+        for name, step in saga.steps():
+            try:
+                step()
+            except Exception as error:  # a bucket that is away must not keep the platform down
+                click.echo(f"nexus: the operator's tenant has to wait: {name}: {type(error).__name__}", err=True)
+                return
+    finally:
+        saga.close()
 
 
 @click.command("prepare")

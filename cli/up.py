@@ -70,6 +70,8 @@ def prepare_servers(settings: Settings) -> Prepared:
         raise SettingsError(*problems)
     if done.returncode:
         raise EmbeddedServiceError(f"preparing the databases failed: {problems[-1] if problems else 'no reason given'}")
+    for notice in problems:
+        click.echo(f"nexus: {notice}", err=True)
     answer = json.loads(done.stdout)
     return _Prepared(None if answer is None else _Administrator(answer["email"], answer["password"]))
 

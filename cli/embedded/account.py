@@ -9,12 +9,15 @@ unable to reach a project below a directory such as /root. We open no directory 
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import os
 import pwd
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,10 +78,27 @@ def _installed_programs() -> Path:
 
 
 def _unprivileged_user() -> pwd.struct_passwd:
+    """The account, made when missing. One launcher at a time: an account half made by another has a passing id."""
+    with _one_at_a_time():
+        try:
+            return pwd.getpwnam(ACCOUNT)
+        except KeyError:
+            return _new_account()
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Only root comes here, so only root can hold the lock; it ends with its process."""
+    directory = Path("/run") if Path("/run").is_dir() else Path("/etc")
+    descriptor = os.open(directory / "nexus-account.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
-        return pwd.getpwnam(ACCOUNT)
-    except KeyError:
-        pass
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _new_account() -> pwd.struct_passwd:
     commands = (
         ("useradd", "--system", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/bin/false", ACCOUNT),
         ("adduser", "-S", "-D", "-H", "-h", "/nonexistent", "-s", "/bin/false", ACCOUNT),  # busybox
