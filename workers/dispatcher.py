@@ -23,7 +23,7 @@ from sqlalchemy.exc import OperationalError
 
 from config.logging import configure
 from config.settings import Settings, SettingsError, current
-from jobs import reconcile
+from jobs import reconcile, retention
 from jobs.backlog import measure
 from jobs.dispatch import Pool, pack, pick, take_back
 from jobs.kinds import QUEUES
@@ -87,7 +87,9 @@ class Leader:
             ),
             Every(1.0, self._requeue),
             Every(3.0, lambda: measure(self.tenancy.platform, QUEUES)),
-            Every(10.0, lambda: reconcile.expire_finished(self.tenancy)),
+            Every(1.0, lambda: retention.expire_short_lived(self.tenancy.platform)),
+            Every(60.0, lambda: retention.free_keys(self.tenancy.platform)),
+            Every(3600.0, lambda: retention.turn_months(self.tenancy.platform)),
             Every(10.0, lambda: reconcile.forget_dead_workers(self.tenancy)),
         ]
 
