@@ -24,7 +24,7 @@ UPDATE jobs j
        progress_done = NULL, progress_total = NULL, progress_message = NULL
   FROM relaxed, unnest(%(ids)s::uuid[], %(attempts)s::int[]) AS m (id, attempt)
  WHERE j.id = m.id AND j.attempt = m.attempt AND j.state = 'dispatched'
-RETURNING j.id, j.tenant_id, j.kind, j.attempt, j.max_attempts, j.deadline_seconds, j.payload_sealed, j.checkpoint_sealed,
+RETURNING j.id, j.tenant_id, j.kind, j.queue, j.attempt, j.max_attempts, j.deadline_seconds, j.payload_sealed, j.checkpoint_sealed,
           j.principal, j.request_id, j.traceparent,
           (SELECT t.version FROM tenants t WHERE t.id = j.tenant_id) AS tenant_version
 """

@@ -22,6 +22,7 @@ from config.settings import current
 from jobs.kinds import KINDS
 from jobs.transport import celery_app
 from workers import registration, runtime, ticks
+from workers.consumer import OneAhead
 from workers.execution import JobsFailed, parse_items, run_message
 from workers.pulse import Held
 
@@ -40,6 +41,7 @@ for kind_name in KINDS:
     _register(kind_name)
 
 ticks.register(app)
+app.steps["consumer"].add(OneAhead)
 
 
 @setup_logging.connect
