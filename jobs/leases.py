@@ -55,6 +55,11 @@ UPDATE jobs j
 """
 
 
+_HELD: LiteralString = """
+SELECT id, token FROM jobs WHERE state = 'running' AND stage = 'in_flight' AND worker_id = %(worker_id)s
+"""
+
+
 def claim(
     platform: Database, items: Sequence[Item], *, token: UUID, worker_id: UUID, lease_seconds: float
 ) -> list[ClaimedRow]:
@@ -88,5 +93,13 @@ def write_progress(platform: Database, latest: Sequence[Progress]) -> None:
 
 
 def hand_back(platform: Database, ids: Sequence[UUID], token: UUID) -> None:
-    """Give jobs that were claimed but not begun back to the queue; it does not count as an attempt."""
+    """Give claimed jobs back to the queue; it does not count as an attempt."""
     platform.fetch(_HAND_BACK, {"ids": list(ids), "token": token})
+
+
+def hand_back_all(platform: Database, worker_id: UUID) -> list[UUID]:
+    """Give back whatever this worker still runs, begun or not; returns the ids. Nobody may be running it any more."""
+    rows = platform.fetch(_HELD, {"worker_id": worker_id})
+    for token in {row["token"] for row in rows}:
+        hand_back(platform, [row["id"] for row in rows if row["token"] == token], token)
+    return [row["id"] for row in rows]
