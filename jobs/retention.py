@@ -29,6 +29,7 @@ WITH gone AS (
 SELECT count(*) AS jobs FROM gone
 """
 
+# OFFSET 0 keeps the planner from joining with all jobs: each key, oldest first, is looked up by its job's id.
 _FREE_KEYS: LiteralString = """
 WITH oldest AS (
     SELECT job_id_floor(to_timestamp(right(min(c.relname), 7), 'YYYY_MM')::timestamp) AS id
@@ -37,7 +38,7 @@ WITH oldest AS (
 )
 DELETE FROM job_keys WHERE (tenant_id, key) IN (
     SELECT k.tenant_id, k.key FROM job_keys k
-     WHERE k.job_id < (SELECT id FROM oldest) AND NOT EXISTS (SELECT FROM jobs j WHERE j.id = k.job_id)
+     WHERE k.job_id < (SELECT id FROM oldest) AND NOT EXISTS (SELECT FROM jobs j WHERE j.id = k.job_id OFFSET 0)
      ORDER BY k.job_id LIMIT 10000)
 RETURNING 1
 """

@@ -87,7 +87,7 @@ END $$
 
 
 def part_jobs() -> None:
-    """Make the parts of `jobs`, their settings, and the months from this one on."""
+    """Make the parts of `jobs`, but no month yet, and their settings."""
     op.execute("CREATE TABLE jobs_live PARTITION OF jobs DEFAULT")
     op.execute(f"ALTER TABLE jobs_live SET ({LIVE_SETTINGS})")
     op.execute(
@@ -103,7 +103,7 @@ def part_jobs() -> None:
 
 
 def guard_parts() -> None:
-    """No account reaches a part but through `jobs`, whose policies bind it; only the engine makes and drops months.
+    """Make the first months. No account reaches a part but through `jobs`, whose policies bind it; the engine turns months.
 
     A part has row-level security and no policy, so that a grant made by mistake shows no row. It is not forced: the owner,
     who makes and drops months, sees all.
@@ -113,3 +113,4 @@ def guard_parts() -> None:
     op.execute("REVOKE ALL ON jobs_live, jobs_finished, jobs_finished_default FROM nexus_web, nexus_engine")
     op.execute("REVOKE ALL ON FUNCTION make_job_months(), drop_job_months() FROM PUBLIC")
     op.execute("GRANT EXECUTE ON FUNCTION make_job_months(), drop_job_months() TO nexus_engine")
+    op.execute("SELECT make_job_months()")

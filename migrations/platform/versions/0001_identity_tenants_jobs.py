@@ -110,9 +110,12 @@ def upgrade() -> None:
     )
     op.create_index("ix_jobs_kind_expires_at", "jobs_finished", ["kind", "expires_at"], unique=False)
     op.create_index(
-        "ix_jobs_failed", "jobs_finished", ["tenant_id", "id"], unique=False, postgresql_where=sa.text("state = 'failed'")
+        "ix_jobs_failed",
+        "jobs_finished",
+        ["tenant_id", "id"],
+        unique=False,
+        postgresql_where=sa.text("state = 'failed'"),
     )
-    op.execute("SELECT make_job_months()")
     op.create_table(
         "job_keys",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
