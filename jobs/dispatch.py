@@ -25,17 +25,17 @@ WITH RECURSIVE pools AS (
 ), flying AS (
     SELECT p.pool, sum(coalesce(k.weight, 1)) AS taken
       FROM jobs j JOIN pools p ON p.queue = j.queue LEFT JOIN weights k ON k.kind = j.kind
-     WHERE j.state IN ('dispatched', 'running') AND j.stage = 'in_flight' GROUP BY p.pool
+     WHERE j.stage = 'in_flight' GROUP BY p.pool
 ), free AS (
     SELECT p.queue, p.pool, p.room - coalesce(f.taken, 0) AS room FROM pools p LEFT JOIN flying f ON f.pool = p.pool
      WHERE p.room - coalesce(f.taken, 0) > 0.999
 ), waiting AS (
     (SELECT f.queue, f.pool, f.room, t.tenant_id FROM free f CROSS JOIN LATERAL (
-        SELECT tenant_id FROM jobs WHERE queue = f.queue AND state = 'queued' AND stage = 'due'
+        SELECT tenant_id FROM jobs WHERE queue = f.queue AND stage = 'due'
          ORDER BY tenant_id LIMIT 1) t)
     UNION ALL
     SELECT w.queue, w.pool, w.room, t.tenant_id FROM waiting w CROSS JOIN LATERAL (
-        SELECT tenant_id FROM jobs WHERE queue = w.queue AND state = 'queued' AND stage = 'due' AND tenant_id > w.tenant_id
+        SELECT tenant_id FROM jobs WHERE queue = w.queue AND stage = 'due' AND tenant_id > w.tenant_id
          ORDER BY tenant_id LIMIT 1) t
 ), shares AS (
     SELECT w.*, ceil(1 + w.room * %(largest)s / count(*) OVER (PARTITION BY w.pool))::int AS most FROM waiting w
@@ -44,7 +44,7 @@ WITH RECURSIVE pools AS (
            row_number() OVER (PARTITION BY s.pool, s.tenant_id ORDER BY j.priority DESC, j.run_at, j.id) AS turn
       FROM shares s CROSS JOIN LATERAL (
         SELECT id, kind, priority, run_at FROM jobs
-         WHERE queue = s.queue AND tenant_id = s.tenant_id AND state = 'queued' AND stage = 'due'
+         WHERE queue = s.queue AND tenant_id = s.tenant_id AND stage = 'due'
            AND kind = ANY(%(kinds)s)
          ORDER BY priority DESC, run_at LIMIT s.most) j
       JOIN weights k ON k.kind = j.kind
@@ -66,7 +66,7 @@ RETURNING j.id, j.kind, j.queue, j.attempt, j.single, picked.place, picked.deep
 _PROMOTE: LiteralString = """
 UPDATE jobs SET state = 'queued'
  WHERE state IN ('scheduled', 'retrying') AND id IN (
-    SELECT id FROM jobs WHERE state IN ('scheduled', 'retrying') AND stage = 'waiting' AND run_at <= now()
+    SELECT id FROM jobs WHERE stage = 'waiting' AND run_at <= now()
      ORDER BY run_at LIMIT 1000)
 """
 

@@ -96,7 +96,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("stage = 'due'"),
     )
     op.create_index(
-        "ix_jobs_waiting", "jobs_live", ["run_at"], unique=False, postgresql_where=sa.text("stage = 'waiting'")
+        "ix_jobs_waiting", "jobs_live", ["run_at", "queue"], unique=False, postgresql_where=sa.text("stage = 'waiting'")
     )
     op.create_index(
         "ix_jobs_in_flight", "jobs_live", ["queue"], unique=False, postgresql_where=sa.text("stage = 'in_flight'")
