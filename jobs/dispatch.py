@@ -31,19 +31,19 @@ WITH RECURSIVE pools AS (
 ), flying AS MATERIALIZED (
     SELECT p.pool, j.tenant_id, count(*)::int AS jobs, sum(coalesce(k.weight, 1)) AS taken
       FROM jobs j JOIN pools p ON p.queue = j.queue LEFT JOIN weights k ON k.kind = j.kind
-     WHERE j.state IN ('dispatched', 'running') AND j.stage = 'in_flight' GROUP BY p.pool, j.tenant_id
+     WHERE j.stage = 'in_flight' GROUP BY p.pool, j.tenant_id
 ), free AS (
     SELECT p.queue, p.pool, p.express,
            p.room - coalesce((SELECT sum(f.taken) FROM flying f WHERE f.pool = p.pool), 0) AS room
       FROM pools p WHERE p.queue <> ALL(%(paused_queues)s::text[])
 ), waiting AS (
     (SELECT f.queue, f.pool, f.room, f.express, t.tenant_id FROM free f CROSS JOIN LATERAL (
-        SELECT tenant_id FROM jobs WHERE queue = f.queue AND state = 'queued' AND stage = 'due'
+        SELECT tenant_id FROM jobs WHERE queue = f.queue AND stage = 'due'
          ORDER BY tenant_id LIMIT 1) t
       WHERE f.room + f.express > 0.999)
     UNION ALL
     SELECT w.queue, w.pool, w.room, w.express, t.tenant_id FROM waiting w CROSS JOIN LATERAL (
-        SELECT tenant_id FROM jobs WHERE queue = w.queue AND state = 'queued' AND stage = 'due' AND tenant_id > w.tenant_id
+        SELECT tenant_id FROM jobs WHERE queue = w.queue AND stage = 'due' AND tenant_id > w.tenant_id
          ORDER BY tenant_id LIMIT 1) t
 ), next AS (
     SELECT w.*, row_number() OVER (PARTITION BY w.pool ORDER BY coalesce(a.start, 0), w.tenant_id) AS place,
@@ -64,7 +64,7 @@ SELECT j.id, j.kind, n.queue, j.attempt, j.single, n.pool, n.tenant_id, NULL, NU
   FROM next n CROSS JOIN LATERAL (
     SELECT id, kind, attempt, single, (run_at AT TIME ZONE 'UTC') - priority * interval '10 seconds' AS rank
       FROM jobs
-     WHERE queue = n.queue AND tenant_id = n.tenant_id AND state = 'queued' AND stage = 'due'
+     WHERE queue = n.queue AND tenant_id = n.tenant_id AND stage = 'due'
        AND kind = ANY(%(runnable)s)
      ORDER BY (run_at AT TIME ZONE 'UTC') - priority * interval '10 seconds'
      LIMIT ceil(1 + greatest(n.room, 0) * %(largest)s / n.others)::int) j
@@ -83,7 +83,7 @@ RETURNING j.id
 _PROMOTE: LiteralString = """
 UPDATE jobs SET state = 'queued'
  WHERE state IN ('scheduled', 'retrying') AND id IN (
-    SELECT id FROM jobs WHERE state IN ('scheduled', 'retrying') AND stage = 'waiting' AND run_at <= now()
+    SELECT id FROM jobs WHERE stage = 'waiting' AND run_at <= now()
      ORDER BY run_at LIMIT 1000)
 """
 

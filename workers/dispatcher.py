@@ -24,7 +24,7 @@ from sqlalchemy.exc import OperationalError
 from config.logging import configure
 from config.settings import Settings, SettingsError, current
 from jobs import reconcile, retention
-from jobs.backlog import measure
+from jobs.backlog import Meter
 from jobs.controls import Controls
 from jobs.dispatch import Pool, Scheduler, pack, take_back
 from jobs.hints import DUE, Listener
@@ -96,7 +96,7 @@ class Leader:
                 time.monotonic() + self.settings.lease_seconds / 3,
             ),
             Every(1.0, self._requeue),
-            Every(3.0, lambda: measure(self.tenancy.platform, QUEUES)),
+            Every(3.0, Meter(self.tenancy.platform, QUEUES)),
             Every(1.0, lambda: retention.expire_short_lived(self.tenancy.platform)),
             Every(60.0, lambda: retention.free_keys(self.tenancy.platform)),
             Every(3600.0, lambda: retention.turn_months(self.tenancy.platform)),

@@ -2,7 +2,7 @@
 
     scheduled ─▶ queued ─▶ dispatched ─▶ running ─▶ succeeded | failed | cancelled
                    ▲ ▲──────────┘           │
-                   └──────── retrying ◀─────┘
+                   └──── (run_at) retrying ◀┘
 
 The SQL of `jobs/` makes these moves in single conditional updates; the property test drives it against `MOVES`.
 """

@@ -25,7 +25,8 @@ class Job(Identified, Created, PlatformBase):
     The table has parts (`migrations/job_months.py`, decision 0012): a live job stands in `jobs_live`; the update that ends it
     moves it to its month of `jobs_finished`. The live part's indexes have predicates on `stage`, never on `state`, so that
     what a worker does between dispatch and finish changes no indexed column (PostgreSQL's HOT updates). A statement on live
-    jobs names their states, to be planned on that part alone, and their stage, to use its index. `id` is unique in each part.
+    jobs names their stage, to use its index, or their states: either has it planned without the finished months. `id` is
+    unique in each part.
     """
 
     __tablename__ = "jobs"

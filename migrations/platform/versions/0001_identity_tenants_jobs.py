@@ -93,10 +93,11 @@ def upgrade() -> None:
         "jobs_live",
         ["queue", "tenant_id", sa.literal_column("((run_at AT TIME ZONE 'UTC') - priority * interval '10 seconds')")],
         unique=False,
+        postgresql_include=["run_at"],
         postgresql_where=sa.text("stage = 'due'"),
     )
     op.create_index(
-        "ix_jobs_waiting", "jobs_live", ["run_at"], unique=False, postgresql_where=sa.text("stage = 'waiting'")
+        "ix_jobs_waiting", "jobs_live", ["run_at", "queue"], unique=False, postgresql_where=sa.text("stage = 'waiting'")
     )
     op.create_index(
         "ix_jobs_in_flight", "jobs_live", ["queue"], unique=False, postgresql_where=sa.text("stage = 'in_flight'")
