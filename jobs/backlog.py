@@ -7,42 +7,92 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import LiteralString
 
-from tenancy.database import Database
+from jobs.controls import COUNT_IN_FLIGHT
+from jobs.runtimes import MEASURE_RATES, RATE_SECONDS
+from tenancy.database import RELAXED, Database
+
+DEAF_SECONDS = 30.0
+"""Workers that were free for so long and claimed none of what was dispatched to them are deaf."""
+STEADY_SECONDS = 8.0
+"""Unclaimed jobs are dispatched again and again: between two times they may be out of sight for one measurement."""
+LIVE_SECONDS = 15.0
+"""A worker whose last heartbeat is older is gone."""
 
 _MEASURE: LiteralString = """
-INSERT INTO queue_backlogs AS b (queue, due, waiting, in_flight, oldest_due_seconds, measured_at)
-SELECT q.queue, count(j.id) FILTER (WHERE j.run_at <= now()), count(j.id) FILTER (WHERE j.run_at > now()),
-       (SELECT count(*) FROM jobs f WHERE f.queue = q.queue AND f.state IN ('dispatched', 'running')),
-       coalesce(extract(epoch FROM now() - min(j.run_at) FILTER (WHERE j.run_at <= now())), 0), now()
-  FROM unnest(%(queues)s::text[]) AS q (queue)
-  LEFT JOIN jobs j ON j.queue = q.queue AND j.state IN ('scheduled', 'queued', 'retrying')
- GROUP BY q.queue
+WITH queues AS (
+    SELECT q.queue, EXISTS (SELECT 1 FROM dispatch_pauses WHERE scope = 'queue' AND name = q.queue) AS paused
+      FROM unnest(%(queues)s::text[]) AS q (queue)
+), counted AS (
+    SELECT q.queue, count(j.id) FILTER (WHERE j.run_at <= now()) AS due,
+           count(j.id) FILTER (WHERE j.run_at > now()) AS waiting, min(j.run_at) FILTER (WHERE j.run_at <= now()) AS oldest
+      FROM queues q LEFT JOIN jobs j ON j.queue = q.queue AND j.state IN ('scheduled', 'queued', 'retrying')
+     GROUP BY q.queue
+), flying AS (
+    SELECT queue, count(*) AS in_flight, bool_or(state = 'dispatched') AS dispatched
+      FROM jobs WHERE state IN ('dispatched', 'running') GROUP BY queue
+), served AS (
+    SELECT q.queue, bool_or(w.running < w.slots) AS free, max(coalesce(w.last_claim_at, w.started_at)) AS last_claim
+      FROM queues q JOIN workers w ON q.queue = ANY(w.queues)
+     WHERE NOT w.stopping AND w.heartbeat_at > now() - make_interval(secs => %(live)s) GROUP BY q.queue
+), seen AS (
+    SELECT q.queue, s.last_claim, s.free IS TRUE AND NOT q.paused AS should_claim,
+           s.free IS TRUE AND NOT q.paused AND f.dispatched IS TRUE AS unclaimed, b.unclaimed_since, b.unclaimed_seen_at
+      FROM queues q LEFT JOIN served s USING (queue) LEFT JOIN flying f USING (queue)
+      LEFT JOIN queue_backlogs b USING (queue)
+)
+INSERT INTO queue_backlogs
+       (queue, due, waiting, in_flight, oldest_due_seconds, unclaimed_since, unclaimed_seen_at, measured_at)
+SELECT queue, c.due, c.waiting, coalesce(f.in_flight, 0), coalesce(extract(epoch FROM now() - c.oldest), 0),
+       CASE WHEN NOT s.should_claim THEN NULL
+            WHEN s.last_claim > s.unclaimed_since THEN CASE WHEN s.unclaimed THEN now() END
+            WHEN s.unclaimed THEN coalesce(s.unclaimed_since, now())
+            WHEN s.unclaimed_seen_at > now() - make_interval(secs => %(steady)s) THEN s.unclaimed_since END,
+       CASE WHEN s.unclaimed THEN now() ELSE s.unclaimed_seen_at END, now()
+  FROM counted c JOIN seen s USING (queue) LEFT JOIN flying f USING (queue)
 ON CONFLICT (queue) DO UPDATE SET due = excluded.due, waiting = excluded.waiting, in_flight = excluded.in_flight,
-    oldest_due_seconds = excluded.oldest_due_seconds, measured_at = excluded.measured_at
+    oldest_due_seconds = excluded.oldest_due_seconds, unclaimed_since = excluded.unclaimed_since,
+    unclaimed_seen_at = excluded.unclaimed_seen_at, measured_at = excluded.measured_at
+"""
+
+
+_READ: LiteralString = """
+SELECT queue, due, waiting, in_flight, oldest_due_seconds, measured_at,
+       coalesce(extract(epoch FROM measured_at - unclaimed_since), 0)::float8 AS unclaimed_seconds
+  FROM queue_backlogs ORDER BY queue
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """A queue's jobs: due now, waiting for their time, dispatched or running; and how long the oldest has been due."""
+    """A queue's jobs: due now, waiting for their time, dispatched or running; and how long the oldest has been due.
+
+    `unclaimed_seconds` says for how long free workers have claimed nothing of what was dispatched to them.
+    """
 
     queue: str
     due: int
     waiting: int
     in_flight: int
     oldest_due_seconds: float
+    unclaimed_seconds: float
+    measured_at: datetime
+
+    @property
+    def deaf(self) -> bool:
+        """Whether the queue's workers live and do not work."""
+        return self.unclaimed_seconds >= DEAF_SECONDS
 
 
 def measure(platform: Database, queues: Sequence[str]) -> None:
-    """Count, and write the totals down."""
-    platform.fetch(_MEASURE, {"queues": list(queues)})
+    """Count, work out rates, and write it all down."""
+    parameters = {"queues": list(queues), "live": LIVE_SECONDS, "steady": STEADY_SECONDS}
+    measurements = [(_MEASURE, parameters), (MEASURE_RATES, {"window": RATE_SECONDS}), (COUNT_IN_FLIGHT, {})]
+    platform.fetch_many(measurements, RELAXED)
 
 
 def backlogs(platform: Database) -> list[Backlog]:
     """The last totals, by queue."""
-    rows = platform.fetch(
-        "SELECT queue, due, waiting, in_flight, oldest_due_seconds FROM queue_backlogs ORDER BY queue", {}
-    )
-    return [Backlog(**row) for row in rows]
+    return [Backlog(**row) for row in platform.fetch(_READ, {})]

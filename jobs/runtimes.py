@@ -1,31 +1,76 @@
-"""How long jobs of each kind take: written by the workers, read by the dispatcher to size batches."""
+"""How long jobs of each kind take and how many end: written by the workers, read to size batches and to be shown."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import LiteralString
 
 from tenancy.database import Database
 
 _OBSERVE: LiteralString = """
-INSERT INTO kind_runtimes AS k (kind, mean_seconds, runs, updated_at)
-SELECT o.kind, o.mean, o.runs, now()
-  FROM unnest(%(kinds)s::text[], %(means)s::float8[], %(runs)s::int[]) AS o (kind, mean, runs) ORDER BY o.kind
+INSERT INTO kind_runtimes AS k (kind, mean_seconds, runs, failures, updated_at)
+SELECT o.kind, o.mean, o.runs, o.failures, now()
+  FROM unnest(%(kinds)s::text[], %(means)s::float8[], %(runs)s::int[], %(failures)s::int[])
+    AS o (kind, mean, runs, failures) ORDER BY o.kind
 ON CONFLICT (kind) DO UPDATE
    SET mean_seconds = k.mean_seconds + (1 - power(0.9, least(excluded.runs, 100))) * (excluded.mean_seconds - k.mean_seconds),
-       runs = k.runs + excluded.runs, updated_at = now()
+       runs = k.runs + excluded.runs, failures = k.failures + excluded.failures, updated_at = now()
+"""
+
+RATE_SECONDS = 30.0
+"""How far back a rate looks: an older run weighs less, one of that age a third."""
+
+MEASURE_RATES: LiteralString = """
+WITH locked AS (SELECT kind FROM kind_runtimes ORDER BY kind FOR UPDATE)
+UPDATE kind_runtimes k
+   SET measured_runs = k.runs, measured_at = now(),
+       rate_per_minute = CASE WHEN k.measured_at < now() THEN
+           k.rate_per_minute + (1 - exp(-extract(epoch FROM now() - k.measured_at) / %(window)s))
+         * (60 * (k.runs - k.measured_runs) / extract(epoch FROM now() - k.measured_at) - k.rate_per_minute)
+           ELSE k.rate_per_minute END
+  FROM locked WHERE k.kind = locked.kind
+"""
+"""One of the leader's measurements (`jobs.backlog`): the rate, from what was counted since the last one.
+
+Locks in the order in which the workers write.
 """
 
 
-def observe(platform: Database, observed: Mapping[str, tuple[int, float]]) -> None:
-    """Take in, for each kind, how many runs there were and how many seconds they took together.
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Attempts of one kind that ended: how many, in how many seconds together, and how many of them failed."""
+
+    runs: int = 0
+    seconds: float = 0.0
+    failures: int = 0
+
+    def plus(self, seconds: float, *, failed: bool) -> Observed:
+        """With one more."""
+        return Observed(self.runs + 1, self.seconds + seconds, self.failures + failed)
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What is known of a kind that has run. The mean is in seconds; `runs` and `failures` count attempts since ever."""
+
+    kind: str
+    mean_seconds: float
+    runs: int
+    failures: int
+    rate_per_minute: float
+
+
+def observe(platform: Database, observed: Mapping[str, Observed]) -> None:
+    """Take in what ended, by kind.
 
     The mean is exponentially weighted: each run moves it by a tenth of the difference.
     """
     parameters = {
         "kinds": list(observed),
-        "means": [total / runs for runs, total in observed.values()],
-        "runs": [runs for runs, _ in observed.values()],
+        "means": [each.seconds / each.runs for each in observed.values()],
+        "runs": [each.runs for each in observed.values()],
+        "failures": [each.failures for each in observed.values()],
     }
     platform.fetch(_OBSERVE, parameters)
 
@@ -34,3 +79,9 @@ def means(platform: Database) -> dict[str, float]:
     """Mean runtime in seconds by kind, for kinds that have run."""
     rows = platform.fetch("SELECT kind, mean_seconds FROM kind_runtimes", {})
     return {row["kind"]: row["mean_seconds"] for row in rows}
+
+
+def runtimes(platform: Database) -> dict[str, Runtime]:
+    """All that is known, by kind, for kinds that have run."""
+    rows = platform.fetch("SELECT kind, mean_seconds, runs, failures, rate_per_minute FROM kind_runtimes", {})
+    return {row["kind"]: Runtime(**row) for row in rows}

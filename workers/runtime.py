@@ -54,7 +54,7 @@ def runtime() -> Runtime:
             if _runtime is None:
                 settings = current()
                 tenancy = Tenancy(settings, "engine")
-                pulse = Pulse(tenancy.platform, settings.lease_seconds)
+                pulse = Pulse(tenancy.platform, settings.lease_seconds, _worker_id)
                 _runtime = Runtime(settings, tenancy, pulse, _worker_id)
     return _runtime
 
