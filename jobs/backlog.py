@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import LiteralString
+from typing import Any, LiteralString
 
 from jobs.controls import COUNT_IN_FLIGHT
 from jobs.runtimes import MEASURE_RATES, RATE_SECONDS
@@ -89,7 +89,11 @@ class Backlog:
 def measure(platform: Database, queues: Sequence[str]) -> None:
     """Count, work out rates, and write it all down."""
     parameters = {"queues": list(queues), "live": LIVE_SECONDS, "steady": STEADY_SECONDS}
-    measurements = [(_MEASURE, parameters), (MEASURE_RATES, {"window": RATE_SECONDS}), (COUNT_IN_FLIGHT, {})]
+    measurements: list[tuple[LiteralString, dict[str, Any]]] = [
+        (_MEASURE, parameters),
+        (MEASURE_RATES, {"window": RATE_SECONDS}),
+        (COUNT_IN_FLIGHT, {}),
+    ]
     platform.fetch_many(measurements, RELAXED)
 
 

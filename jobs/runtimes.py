@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import LiteralString
 
+from jobs.kinds import KINDS, QUEUES
 from tenancy.database import Database
 
 _OBSERVE: LiteralString = """
@@ -85,3 +86,12 @@ def runtimes(platform: Database) -> dict[str, Runtime]:
     """All that is known, by kind, for kinds that have run."""
     rows = platform.fetch("SELECT kind, mean_seconds, runs, failures, rate_per_minute FROM kind_runtimes", {})
     return {row["kind"]: Runtime(**row) for row in rows}
+
+
+def queue_rates(known: Mapping[str, Runtime]) -> dict[str, float]:
+    """Attempts that end per minute, by queue."""
+    rates = dict.fromkeys(QUEUES, 0.0)
+    for runtime in known.values():
+        if runtime.kind in KINDS:
+            rates[KINDS[runtime.kind].queue] += runtime.rate_per_minute
+    return rates
