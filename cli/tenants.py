@@ -25,7 +25,7 @@ NONE = "none"
 _ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
-class OrNone(click.ParamType):
+class OrNone(click.ParamType[Any]):
     """A number, or `none` for no bound."""
 
     name = "number"
@@ -152,7 +152,7 @@ def drain(connection: Connection, tenant: str, reason: str, wait: bool, timeout:
 
 @tenants.command()
 @click.argument("tenant", metavar="NAME|ID")
-@click.option("--weight", type=float, help="Its share beside others that wait; 1 is usual.")
+@click.option("--weight", type=OrNone(float), metavar="N|none", help="Its share beside others that wait; none is 1.")
 @click.option("--max-running", type=OrNone(int), metavar="N|none", help="Jobs at once.")
 @click.option("--rate", "rate_per_second", type=OrNone(float), metavar="N|none", help="Jobs begun per second.")
 @click.option("--burst", type=OrNone(int), metavar="N|none", help="Of the rate, how many at once.")
@@ -168,7 +168,8 @@ def limits(connection: Connection, tenant: str, as_json: bool, **changes: Any) -
             kept = {name: reply.body[name] for name in changes}
             if "rate_per_second" in given and "burst" not in given:
                 kept["burst"] = None  # the new rate gets a burst of its own
-            reply = client.send("PUT", path, body=kept | given, headers={"If-Match": reply.headers["etag"]})
+            body = {name: value for name, value in (kept | given).items() if value is not None}
+            reply = client.send("PUT", path, body=body, headers={"If-Match": reply.headers["etag"]})
     if as_json:
         print_json(reply.body)
     else:
