@@ -37,16 +37,17 @@ WITH queues AS (
     SELECT q.queue, bool_or(w.running < w.slots) AS free, max(coalesce(w.last_claim_at, w.started_at)) AS last_claim
       FROM queues q JOIN workers w ON q.queue = ANY(w.queues)
      WHERE NOT w.stopping AND w.heartbeat_at > now() - make_interval(secs => %(live)s) GROUP BY q.queue
+), able AS (
+    SELECT q.queue, s.last_claim, s.free IS TRUE AND NOT q.paused AS able
+      FROM queues q LEFT JOIN served s USING (queue)
 ), seen AS (
-    SELECT q.queue, s.last_claim, s.free IS TRUE AND NOT q.paused AS should_claim,
-           s.free IS TRUE AND NOT q.paused AND f.dispatched IS TRUE AS unclaimed, b.unclaimed_since, b.unclaimed_seen_at
-      FROM queues q LEFT JOIN served s USING (queue) LEFT JOIN flying f USING (queue)
-      LEFT JOIN queue_backlogs b USING (queue)
+    SELECT a.*, a.able AND f.dispatched IS TRUE AS unclaimed, b.unclaimed_since, b.unclaimed_seen_at
+      FROM able a LEFT JOIN flying f USING (queue) LEFT JOIN queue_backlogs b USING (queue)
 )
 INSERT INTO queue_backlogs
        (queue, due, waiting, in_flight, oldest_due_seconds, unclaimed_since, unclaimed_seen_at, measured_at)
 SELECT queue, c.due, c.waiting, coalesce(f.in_flight, 0), coalesce(extract(epoch FROM now() - c.oldest), 0),
-       CASE WHEN NOT s.should_claim THEN NULL
+       CASE WHEN NOT s.able THEN NULL
             WHEN s.last_claim > s.unclaimed_since THEN CASE WHEN s.unclaimed THEN now() END
             WHEN s.unclaimed THEN coalesce(s.unclaimed_since, now())
             WHEN s.unclaimed_seen_at > now() - make_interval(secs => %(steady)s) THEN s.unclaimed_since END,

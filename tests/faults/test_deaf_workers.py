@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from uuid import UUID
 
 import psutil
@@ -35,6 +36,12 @@ def problem(client: FlaskClient) -> str | None:
     return found
 
 
+def last_claim(tenancy: Tenancy) -> datetime | None:
+    """When the worker last claimed, as its row says."""
+    found: datetime | None = tenancy.platform.fetch("SELECT last_claim_at FROM workers", {})[0]["last_claim_at"]
+    return found
+
+
 def test_a_frozen_pool_raises_the_alarm_by_name_and_a_thawed_one_ends_it(
     engine: Engine, tenancy: Tenancy, client: FlaskClient, ping: Callable[..., UUID]
 ) -> None:
@@ -43,6 +50,8 @@ def test_a_frozen_pool_raises_the_alarm_by_name_and_a_thawed_one_ends_it(
     first = ping()
     until(lambda: state(tenancy, first) == "succeeded", 30, "a job while all is well")
     until(lambda: problem(client) is None, 10, "no alarm")
+    # It ran for less time than passes between two heartbeats, so the process that claimed it tells.
+    until(lambda: last_claim(tenancy) is not None, 5, "word of the claim")
     pool = [child.pid for child in psutil.Process(worker.pid).children()]
     for pid in pool:
         os.kill(pid, signal.SIGSTOP)

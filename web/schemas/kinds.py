@@ -9,7 +9,7 @@ from web.schemas.pauses import PauseSchema
 
 
 class KindStateSchema(Schema):
-    """How a kind of job does. `runs` and `failures` count attempts over all tenants, since ever."""
+    """How a kind of job does. `runs` and `failures` count attempts that ended with their worker alive, over all tenants."""
 
     name = fields.String(required=True, metadata={"example": "notification.deliver"})
     queue = fields.String(required=True, metadata={"example": "notifications"})

@@ -17,7 +17,8 @@ class QueueSchema(Schema):
     in_flight = fields.Integer(required=True, metadata={"description": "Dispatched or running.", "example": 32})
     oldest_due_seconds = fields.Float(required=True, metadata={"example": 1.5})
     rate_per_minute = fields.Float(
-        required=True, metadata={"description": "Attempts that end, over about the last minute.", "example": 5400.0}
+        required=True,
+        metadata={"description": "Attempts that end per minute; the last half minute weighs most.", "example": 5400.0},
     )
     workers = fields.Integer(required=True, metadata={"description": "Live ones.", "example": 2})
     slots = fields.Integer(required=True, metadata={"description": "Jobs that can run at once.", "example": 32})
