@@ -23,7 +23,7 @@ from sqlalchemy.exc import OperationalError
 
 from config.logging import configure
 from config.settings import Settings, SettingsError, current
-from jobs import reconcile, retention
+from jobs import controls, reconcile, retention
 from jobs.backlog import Meter
 from jobs.controls import Controls
 from jobs.dispatch import Pool, Scheduler, pack, take_back
@@ -89,6 +89,7 @@ class Leader:
             Every(0.5, self._read_workers),
             Every(2.0, self._read_runtimes),
             Every(0.5, self._settle),
+            Every(0.5, self._read_controls),
             # Not at once: after an outage of the database the workers renew their leases first.
             Every(
                 1.0,
@@ -135,6 +136,9 @@ class Leader:
 
     def _read_runtimes(self) -> None:
         self.means = means(self.tenancy.platform)
+
+    def _read_controls(self) -> None:
+        self.controls = controls.read(self.tenancy.platform)
 
     def _settle(self) -> None:
         """Charge tenants what their runs took since the last look; the first look only learns where they stand."""
