@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, LiteralString
 
 import psycopg
@@ -26,6 +27,7 @@ from config.settings import Settings, SettingsError, current
 from jobs import reconcile
 from jobs.backlog import measure
 from jobs.dispatch import Pool, pack, pick, take_back
+from jobs.firing import fire_due
 from jobs.kinds import QUEUES
 from jobs.runtimes import means
 from jobs.transport import Publisher, celery_app
@@ -86,6 +88,7 @@ class Leader:
                 time.monotonic() + self.settings.lease_seconds / 3,
             ),
             Every(1.0, self._requeue),
+            Every(0.25, lambda: fire_due(self.tenancy, datetime.now(UTC))),
             Every(3.0, lambda: measure(self.tenancy.platform, QUEUES)),
             Every(10.0, lambda: reconcile.expire_finished(self.tenancy)),
             Every(10.0, lambda: reconcile.forget_dead_workers(self.tenancy)),

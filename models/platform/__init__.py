@@ -6,6 +6,7 @@ from models.platform.external_events import ExternalEvent
 from models.platform.idempotent_requests import IdempotentRequest
 from models.platform.jobs import Job
 from models.platform.memberships import Membership, MembershipRole, Role, RolePermission
+from models.platform.schedules import Schedule
 from models.platform.sessions import RefreshToken, Session
 from models.platform.signing_keys import SigningKey
 from models.platform.tenants import Tenant, TenantKey
@@ -15,5 +16,5 @@ from models.platform.workers import KindRuntime, Leader, QueueBacklog, Worker
 __all__ = [
     "ApiKey", "ExternalEvent", "IdempotentRequest", "Job", "KindRuntime", "Leader", "Membership", "MembershipRole", "PlatformBase",
     "QueueBacklog",
-    "RefreshToken", "Role", "RolePermission", "Session", "SigningKey", "Tenant", "TenantKey", "User", "Worker",
+    "RefreshToken", "Role", "RolePermission", "Schedule", "Session", "SigningKey", "Tenant", "TenantKey", "User", "Worker",
 ]  # fmt: skip

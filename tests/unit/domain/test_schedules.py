@@ -7,7 +7,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.errors import InvalidPayload
@@ -156,6 +156,7 @@ def test_a_rhythm_goes_on_through_changes_of_summer_time(change: str) -> None:
     assert {later - earlier for earlier, later in pairwise(found)} == {timedelta(minutes=20)}
 
 
+@settings(deadline=None)
 @given(expressions(), zones, moments)
 def test_firings_ascend_on_whole_minutes_and_nothing_lies_between(cron: Cron, zone: ZoneInfo, after: datetime) -> None:
     first, second = upcoming(cron, zone, after, 2)
@@ -165,6 +166,7 @@ def test_firings_ascend_on_whole_minutes_and_nothing_lies_between(cron: Cron, zo
     assert next_after(cron, zone, first - timedelta(microseconds=1)) == first
 
 
+@settings(deadline=None)
 @given(expressions(), st.sampled_from(CHANGES), st.integers(-3000, 3000))
 def test_what_fires_around_a_change_of_the_clock_is_what_a_minute_by_minute_walk_finds(
     cron: Cron, place: tuple[ZoneInfo, datetime], shift: int
@@ -195,6 +197,7 @@ def walk(cron: Cron, zone: ZoneInfo, start: datetime, end: datetime) -> list[dat
     return sorted(fired)
 
 
+@settings(deadline=None)
 @given(expressions(), zones, moments, st.timedeltas(timedelta(0), timedelta(days=3)))
 def test_the_latest_firing_is_the_last_of_all(cron: Cron, zone: ZoneInfo, after: datetime, span: timedelta) -> None:
     known = next_after(cron, zone, after)
@@ -238,6 +241,7 @@ def test_catching_up_with_all_goes_on_in_the_next_round() -> None:
     assert second.next_at == OUTAGE[0] + 3 * HOUR
 
 
+@settings(deadline=None)
 @given(expressions(), zones, moments, st.timedeltas(timedelta(0), timedelta(days=2)), st.integers(1, 50))
 def test_catching_up_in_rounds_fires_each_period_once_and_in_order(
     cron: Cron, zone: ZoneInfo, after: datetime, span: timedelta, most: int
