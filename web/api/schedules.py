@@ -12,6 +12,7 @@ from flask import Response, make_response
 from flask_smorest import Blueprint
 from sqlalchemy.orm import Session
 
+from domain.errors import Conflict
 from domain.schedules.firings import upcoming
 from jobs import schedules
 from jobs.admission import admit
@@ -154,7 +155,9 @@ def run_schedule(schedule_id: UUID) -> Response:
     with _session() as session:
         schedule = schedules.get(session, schedule_id)
     admit(principal(), schedule.kind)
-    payload = schedules.open_payload(schedule.payload_sealed, schedule.id, tenancy().vault(tenant_id()))
+    payload = _payload(schedule)
+    if payload is None:
+        raise Conflict("The schedule's payload cannot be opened any more; replace the schedule.")
     return accepted(submit(tenancy(), new_job(schedule.kind, payload, priority=schedule.priority)))
 
 
@@ -169,13 +172,21 @@ def _view(schedule: Schedule) -> dict[str, Any]:
     return {**columns, "enabled": schedule.next_at is not None}
 
 
+def _payload(schedule: Schedule) -> dict[str, Any] | None:
+    """None if it cannot be opened any more."""
+    try:
+        return schedules.open_payload(schedule.payload_sealed, schedule.id, tenancy().vault(tenant_id()))
+    except SealBroken:
+        return None
+
+
 def _shown(schedule: Schedule, status: int = 200) -> Response:
     """The schedule with its address and entity tag, which changes with each edit and each firing."""
-    try:
-        payload = schedules.open_payload(schedule.payload_sealed, schedule.id, tenancy().vault(tenant_id()))
-    except SealBroken:
-        payload = None
-    whole = {**_view(schedule), "payload": payload, "next_firings": schedules.next_firings(schedule, PREVIEWED)}
+    whole = {
+        **_view(schedule),
+        "payload": _payload(schedule),
+        "next_firings": schedules.next_firings(schedule, PREVIEWED),
+    }
     response = make_response(ScheduleDetailSchema().dump(whole), status)
     response.headers["Location"] = f"/api/v1/schedules/{schedule.id}"
     state = schedule.disabled_reason if schedule.next_at is None else f"{schedule.next_at.timestamp():.0f}"
