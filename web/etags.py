@@ -29,5 +29,5 @@ def check_if_match(version: int | str) -> None:
     if "If-Match" not in request.headers:
         raise PreconditionRequired("Send the ETag that you read as If-Match.")
     sent = request.if_match
-    if not sent.star_tag and str(version) not in {each.partition("-")[0] for each in sent.as_set()}:
+    if not sent.star_tag and str(version) not in {each.partition("-")[0] for each in sent.as_set() if each}:
         raise PreconditionFailed("Read the object again, and send its present ETag.")

@@ -17,7 +17,7 @@ def test_a_present_version_may_be_changed(header: str) -> None:
         check_if_match(3)
 
 
-@pytest.mark.parametrize("header", ['"2"', 'W/"3"', "3x", "", '"33"', '"33-queued"', 'W/"3-queued"'])
+@pytest.mark.parametrize("header", ['"2"', 'W/"3"', "3x", "", '""', '"-3"', '"33"', '"33-queued"', 'W/"3-queued"'])
 def test_a_stale_weak_or_malformed_tag_does_not_match(header: str) -> None:
     with APP.test_request_context(headers={"If-Match": header}), pytest.raises(PreconditionFailed):
         check_if_match(3)

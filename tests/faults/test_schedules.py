@@ -1,0 +1,67 @@
+"""Dispatchers that are killed while schedules are due: each period is fired once, by whichever lived."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from bench.engine import Engine, until
+from config.settings import Settings
+from domain.ids import new_id
+from domain.schedules.missed import Missed
+from jobs import schedules
+from jobs.firing import period_key
+from jobs.schedules import Definition
+from tenancy.access import Tenancy
+from tenancy.identity.principals import permissions_of
+from tenancy.scopes import tenant_scope
+
+pytestmark = pytest.mark.faults
+
+SCHEDULES, PERIODS = 400, 5
+
+
+@pytest.fixture
+def due(settings: Settings, tenancy: Tenancy, tenant: UUID) -> Iterator[set[str]]:
+    """The keys of the periods that yearly schedules missed, and that are all to be made up for."""
+    tenancy.platform.fetch("DELETE FROM schedules", {})
+    found = tenancy.platform.fetch("SELECT user_id FROM memberships WHERE tenant_id = %(id)s", {"id": tenant})
+    owner = permissions_of(tenancy.platform, f"user:{found[0]['user_id']}", tenant)
+    assert owner is not None
+    now = datetime.now(UTC)
+    missed = [datetime(now.year - back, 1, 1, tzinfo=UTC) for back in range(PERIODS)]
+    keys: set[str] = set()
+    with tenancy.platform.session(tenant_scope(tenant)) as session:
+        for number in range(SCHEDULES):
+            schedule_id = new_id()
+            yearly = Definition(str(number), "system.ping", {}, "@yearly", "UTC", Missed.ALL)
+            values = schedules.columns(tenancy, owner, schedule_id, yearly)
+            schedules.create(session, tenant, schedule_id, values, missed[-1] - timedelta(days=1))
+            keys |= {period_key(schedule_id, period) for period in missed}
+    yield keys
+    tenancy.platform.fetch("DELETE FROM schedules", {})
+
+
+def test_killed_dispatchers_fire_each_missed_period_once(engine: Engine, tenancy: Tenancy, due: set[str]) -> None:
+    dispatchers = [engine.dispatcher() for _ in range(2)]
+    kills = 0
+    while len(fired(tenancy)) < len(due):
+        before = len(fired(tenancy))
+        until(lambda before=before: len(fired(tenancy)) > before, 40, "a firing")  # type: ignore[misc]
+        if kills < 3 and len(fired(tenancy)) < len(due):
+            engine.kill(dispatchers.pop(random.randrange(2)))
+            dispatchers.append(engine.dispatcher())
+            kills += 1
+    assert kills > 0
+    assert sorted(fired(tenancy)) == sorted(due)
+    waiting = "SELECT count(*) AS left FROM schedules WHERE next_at <= now() OR next_at IS NULL"
+    assert tenancy.platform.fetch(waiting, {})[0]["left"] == 0
+
+
+def fired(tenancy: Tenancy) -> list[str]:
+    """Keys of the jobs that are there, one each."""
+    return [row["key"] for row in tenancy.platform.fetch("SELECT idempotency_key AS key FROM jobs", {})]
