@@ -51,6 +51,8 @@ UPDATE schedules SET next_at = %(next_at)s, disabled_reason = %(reason)s,
  WHERE id = %(id)s
 """
 
+_NOTHING_FIRED: dict[str, Any] = {"last_fired_at": None, "last_job_id": None}
+
 log = structlog.get_logger(__name__)
 
 Row = Mapping[str, Any]
@@ -88,7 +90,7 @@ def fire_due(tenancy: Tenancy, now: datetime) -> int:
         # One whose owner changed in between is left to the next round.
         rows = [dict(row) for row in locked if (row["tenant_id"], row["principal"]) in owners]
         most = min(CATCH_UP_PER_ROUND, PERIODS_PER_ROUND // max(1, len(rows)))
-        steps = [_step(tenancy, row, owners[row["tenant_id"], row["principal"]], now, most) for row in rows]
+        steps = [_guarded(tenancy, row, owners[row["tenant_id"], row["principal"]], now, most) for row in rows]
         jobs = [job for step in steps for job in step.jobs]
         if steps:
             connection.exec_driver_sql(_ADVANCE, [step.advance for step in steps])
@@ -110,6 +112,15 @@ def _owner(tenancy: Tenancy, tenant_id: UUID, subject: str) -> _Owner:
     except (NotFound, SealBroken):
         vault = None
     return _Owner(permissions_of(tenancy.platform, subject, tenant_id), vault)
+
+
+def _guarded(tenancy: Tenancy, row: Row, owner: _Owner, now: datetime, most: int) -> _Step:
+    """What becomes of a schedule, whatever happens: a bug in one must not stop the leader, who serves them all."""
+    try:
+        return _step(tenancy, row, owner, now, most)
+    except Exception:
+        log.exception("schedule.firing_failed", schedule_id=str(row["id"]), tenant_id=str(row["tenant_id"]))
+        return _resting(row, Reason.INTERNAL_ERROR)
 
 
 def _step(tenancy: Tenancy, row: Row, owner: _Owner, now: datetime, most: int) -> _Step:
@@ -145,9 +156,6 @@ def _job(
         idempotency_key=period_key(row["id"], period),
     )  # fmt: skip
     return insert_parameters(tenancy, new, vault)
-
-
-_NOTHING_FIRED: dict[str, Any] = {"last_fired_at": None, "last_job_id": None}
 
 
 def _resting(row: Row, reason: Reason) -> _Step:

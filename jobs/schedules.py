@@ -21,7 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from domain.billing.periods import zone_named
-from domain.errors import Conflict, FieldError, NotFound
+from domain.errors import Conflict, FieldError, NotFound, PayloadTooLarge
 from domain.identity.principals import Principal
 from domain.schedules.cron import Cron, parse
 from domain.schedules.firings import next_after, upcoming
@@ -35,6 +35,9 @@ from tenancy.vault import Vault
 
 MOST_PER_TENANT = 1000
 """Schedules of one tenant, so that nobody's firings hold up everyone else's."""
+
+PAYLOAD_LIMIT = 64_000
+"""Bytes of a schedule's payload as JSON: the leader holds those of a whole round. What is larger belongs in the bucket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,9 @@ def columns(tenancy: Tenancy, who: Principal, schedule_id: UUID, definition: Def
     declared = admit(who, definition.kind)
     timing(definition.cron, definition.timezone)
     payload = validated(declared, definition.payload)
+    size = len(json.dumps(payload))
+    if size > PAYLOAD_LIMIT:
+        raise PayloadTooLarge(f"The payload has {size} bytes; the limit of a schedule's is {PAYLOAD_LIMIT}.")
     return {
         "name": definition.name,
         "kind": definition.kind,

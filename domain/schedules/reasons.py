@@ -14,3 +14,4 @@ class Reason(StrEnum):
     INVALID_PAYLOAD = "invalid_payload"
     PAYLOAD_UNREADABLE = "payload_unreadable"
     INVALID_TIMING = "invalid_timing"
+    INTERNAL_ERROR = "internal_error"

@@ -254,6 +254,19 @@ def test_a_payload_that_its_kind_no_longer_takes_stops_only_its_schedule(
     assert row(engine_tenancy, sound).last_fired_at == NOON
 
 
+def test_a_bug_stops_its_schedule_and_not_the_leader(
+    engine_tenancy: Tenancy, schedule: Callable[..., UUID], pooled_tenant: UUID
+) -> None:
+    broken, sound = schedule(), schedule()
+    no_object = engine_tenancy.vault(pooled_tenant).seal(b"{", "schedules", "payload_sealed", broken)
+    engine_tenancy.platform.fetch(
+        "UPDATE schedules SET payload_sealed = %(sealed)s WHERE id = %(id)s", {"sealed": no_object, "id": broken}
+    )
+    assert fire_due(engine_tenancy, NOON) == 1
+    assert row(engine_tenancy, broken).disabled_reason == "internal_error"
+    assert row(engine_tenancy, sound).last_fired_at == NOON
+
+
 def test_a_kind_that_this_version_does_not_know_is_left_for_one_that_does(
     engine_tenancy: Tenancy, schedule: Callable[..., UUID]
 ) -> None:

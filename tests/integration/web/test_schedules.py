@@ -93,6 +93,14 @@ def test_an_invalid_schedule_names_the_field_and_changes_nothing(
     assert caller.get(SCHEDULES).json["items"] == []
 
 
+def test_a_payload_that_is_too_large_is_refused_with_the_limit(caller: Caller) -> None:
+    large = {"messages": [{"role": "user", "content": "x" * 70_000}]}
+    answer = caller.post(SCHEDULES, json={**MORNING, "kind": "completion.create", "payload": large})
+
+    assert code_of(answer) == (413, "payload_too_large")
+    assert "64000" in answer.json["detail"]
+
+
 @pytest.mark.parametrize("kind", ["nothing.such", "tenant.provision"])
 def test_unknown_and_internal_kinds_cannot_be_scheduled(caller: Caller, kind: str) -> None:
     answer = caller.post(SCHEDULES, json={**MORNING, "kind": kind, "payload": {}})
