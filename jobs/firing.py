@@ -6,7 +6,7 @@ and a period's job has an idempotency key of its own. So each period fires exact
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, LiteralString
@@ -27,9 +27,9 @@ from tenancy.database import NO_SCOPE
 from tenancy.identity.principals import permissions_of
 from tenancy.vault import SealBroken, Vault
 
-SCHEDULES_PER_ROUND = 100
-PERIODS_PER_ROUND = 1000
-"""Bounds on one transaction, so that the leader goes on dispatching meanwhile."""
+SCHEDULES_PER_ROUND = 50
+PERIODS_PER_ROUND = 200
+"""Bounds on one transaction to a tenth of a second or so: the leader dispatches between rounds."""
 CATCH_UP_PER_ROUND = 100
 """Missed periods of one schedule that a round makes up for; the next round goes on."""
 
@@ -96,8 +96,7 @@ def fire_due(tenancy: Tenancy, now: datetime) -> int:
             connection.exec_driver_sql(_ADVANCE, [step.advance for step in steps])
         if jobs:
             connection.exec_driver_sql(INSERT, jobs)
-    for row, step in zip(rows, steps, strict=True):
-        _tell(row, step)
+    _tell(rows, steps)
     return len(jobs)
 
 
@@ -162,9 +161,9 @@ def _resting(row: Row, reason: Reason) -> _Step:
     return _Step({"id": row["id"], "next_at": None, "reason": reason.value, **_NOTHING_FIRED})
 
 
-def _tell(row: Row, step: _Step) -> None:
-    facts = {"schedule_id": str(row["id"]), "tenant_id": str(row["tenant_id"]), "kind": row["kind"]}
-    if step.advance["reason"] is not None:
-        log.warning("schedule.rests", reason=step.advance["reason"], **facts)
-    else:
-        log.info("schedule.fired", jobs=len(step.jobs), next_at=step.advance["next_at"].isoformat(), **facts)
+def _tell(rows: Sequence[Row], steps: Sequence[_Step]) -> None:
+    for row, step in zip(rows, steps, strict=True):
+        if step.advance["reason"] is not None:
+            facts = {"schedule_id": str(row["id"]), "tenant_id": str(row["tenant_id"]), "kind": row["kind"]}
+            log.warning("schedule.rests", reason=step.advance["reason"], **facts)
+    log.info("schedules.fired", schedules=len(steps), jobs=sum(len(step.jobs) for step in steps))

@@ -88,7 +88,7 @@ class Leader:
                 time.monotonic() + self.settings.lease_seconds / 3,
             ),
             Every(1.0, self._requeue),
-            Every(0.25, lambda: fire_due(self.tenancy, datetime.now(UTC))),
+            Every(0.1, lambda: fire_due(self.tenancy, datetime.now(UTC))),
             Every(3.0, lambda: measure(self.tenancy.platform, QUEUES)),
             Every(10.0, lambda: reconcile.expire_finished(self.tenancy)),
             Every(10.0, lambda: reconcile.forget_dead_workers(self.tenancy)),

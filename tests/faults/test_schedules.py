@@ -21,8 +21,8 @@ from tenancy.scopes import tenant_scope
 
 pytestmark = pytest.mark.faults
 
-SCHEDULES, PERIODS = 400, 10
-"""A round moves 100 schedules on by ten periods each."""
+SCHEDULES, PERIODS = 400, 8
+"""A round moves 50 schedules on by four periods each."""
 
 
 @pytest.fixture
