@@ -10,7 +10,7 @@ from domain.identity.principals import Principal
 from domain.jobs.states import TERMINAL, JobState
 from jobs.kinds import kind
 from jobs.queries import get
-from jobs.rows import COLUMNS, JobRow, open_json
+from jobs.rows import COLUMNS, LIVE, JobRow, open_json
 from jobs.submit import INTERNAL, NewJob, Submitted, submit
 from tenancy.access import Tenancy
 from tenancy.database import tenant_scope
@@ -23,7 +23,7 @@ UPDATE jobs
        expires_at = CASE WHEN state = 'running' THEN NULL ELSE now() + %(retention)s END,
        version = version + 1
  WHERE id = %(id)s AND tenant_id = %(tenant_id)s
-   AND state NOT IN ('succeeded', 'failed', 'cancelled') AND NOT cancel_requested
+   AND {LIVE} AND NOT cancel_requested
 RETURNING {COLUMNS}
 """
 

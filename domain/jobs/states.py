@@ -2,7 +2,7 @@
 
     scheduled ─▶ queued ─▶ dispatched ─▶ running ─▶ succeeded | failed | cancelled
                    ▲ ▲──────────┘           │
-                   └──────── retrying ◀─────┘
+                   └──── (run_at) retrying ◀┘
 
 The SQL of `jobs/` makes these moves in single conditional updates; the property test drives it against `MOVES`.
 """
@@ -30,9 +30,9 @@ TERMINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 DUE = frozenset({JobState.SCHEDULED, JobState.QUEUED, JobState.RETRYING})
 
 MOVES: dict[JobState, frozenset[JobState]] = {
-    JobState.SCHEDULED: frozenset({JobState.DISPATCHED, JobState.CANCELLED}),
+    JobState.SCHEDULED: frozenset({JobState.QUEUED, JobState.CANCELLED}),
     JobState.QUEUED: frozenset({JobState.DISPATCHED, JobState.CANCELLED}),
-    JobState.RETRYING: frozenset({JobState.DISPATCHED, JobState.CANCELLED}),
+    JobState.RETRYING: frozenset({JobState.QUEUED, JobState.CANCELLED}),
     JobState.DISPATCHED: frozenset({JobState.RUNNING, JobState.QUEUED, JobState.CANCELLED}),
     JobState.RUNNING: frozenset(
         {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED, JobState.RETRYING, JobState.QUEUED}
