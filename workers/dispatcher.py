@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, LiteralString
 
 import psycopg
@@ -27,6 +28,7 @@ from jobs import controls, reconcile, retention
 from jobs.backlog import Meter
 from jobs.controls import Controls
 from jobs.dispatch import Pool, Scheduler, pack, take_back
+from jobs.firing import fire_due
 from jobs.hints import DUE, Listener
 from jobs.kinds import QUEUES
 from jobs.runtimes import Usage, means, usage_since
@@ -102,6 +104,7 @@ class Leader:
             Every(60.0, lambda: retention.free_keys(self.tenancy.platform)),
             Every(3600.0, lambda: retention.turn_months(self.tenancy.platform)),
             Every(10.0, lambda: reconcile.forget_dead_workers(self.tenancy)),
+            Every(0.1, lambda: fire_due(self.tenancy, datetime.now(UTC))),
         ]
 
     def round(self) -> int:

@@ -7,6 +7,7 @@ from models.platform.external_events import ExternalEvent
 from models.platform.idempotent_requests import IdempotentRequest
 from models.platform.jobs import Job, JobKey
 from models.platform.memberships import Membership, MembershipRole, Role, RolePermission
+from models.platform.schedules import Schedule
 from models.platform.sessions import RefreshToken, Session
 from models.platform.signing_keys import SigningKey
 from models.platform.tenants import Tenant, TenantKey
@@ -14,7 +15,8 @@ from models.platform.users import User
 from models.platform.workers import KindRuntime, Leader, QueueBacklog, TenantRuntime, Worker, WorkerJobs
 
 __all__ = [
-    "ApiKey", "DispatchPause", "ExternalEvent", "IdempotentRequest", "Job", "JobKey", "KindRuntime", "Leader", "Membership",
-    "MembershipRole", "PlatformBase", "QueueBacklog", "RefreshToken", "Role", "RolePermission", "Session", "SigningKey", "Tenant",
-    "TenantKey", "TenantLimits", "TenantRuntime", "User", "Worker", "WorkerJobs",
+    "ApiKey", "DispatchPause", "ExternalEvent", "IdempotentRequest", "Job", "JobKey", "KindRuntime", "Leader",
+    "Membership", "MembershipRole", "PlatformBase", "QueueBacklog", "RefreshToken", "Role", "RolePermission",
+    "Schedule", "Session", "SigningKey", "Tenant", "TenantKey", "TenantLimits", "TenantRuntime", "User", "Worker",
+    "WorkerJobs",
 ]  # fmt: skip
