@@ -36,8 +36,8 @@ def lose(url: str, queue: str) -> None:
             return
 
 
-def forget_queues(url: str) -> None:
-    """Delete the jobs' queues themselves from RabbitMQ. Deleting one that does not exist is no error there."""
+def delete_queues(url: str) -> None:
+    """Delete the jobs' queues themselves from RabbitMQ, as an operator might."""
     with Connection(url, connect_timeout=5) as connection:
         channel: Any = connection.channel()
         for queue in QUEUES:

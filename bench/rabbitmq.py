@@ -79,6 +79,13 @@ class PrivateRabbitMQ:
         while left := self.processes:
             end(left, _KILL)
 
+    def virtual_host(self) -> str:
+        """The address of a new virtual host: a broker for one platform, beside others on the same server."""
+        name = f"v{len(self.control('list_vhosts').split())}"
+        self.control("add_vhost", name)
+        self.control("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
+        return f"{self.url.removesuffix('//')}/{name}"
+
     def freeze(self) -> None:
         """Stop the server where it stands: connections stay open and nothing answers."""
         for process in self.processes:

@@ -164,6 +164,8 @@ class Publisher:
             ignore_result=True,
             argsrepr=_shown(message),
             producer=producer,
+            # A queue that somebody deleted is an error then, and the next attempt, on a new connection, declares it again.
+            mandatory=not self._redis,
         )
 
 
