@@ -39,10 +39,8 @@ class PrivateRabbitMQ:
     anyway, and a broker that is killed is the harder case.
     """
 
-    def __init__(self, home: Path, configuration: str = ""):
-        """`configuration` is added to the server's, in the form of `advanced.config`: a term of the `rabbit` list."""
+    def __init__(self, home: Path):
         self.home = home
-        self._configuration = configuration
 
     @property
     def url(self) -> str:
@@ -60,11 +58,8 @@ class PrivateRabbitMQ:
         self.stop()
         for part in ("data", "log", "erlang"):
             (self.home / part).mkdir(parents=True, exist_ok=True)
-        plugins, configuration = self.home / "enabled_plugins", self.home / "advanced.config"
-        plugins.write_text("[].")
-        extra = f", {self._configuration}" if self._configuration else ""
-        configuration.write_text(f'[{{rabbit, [{{loopback_users, [<<"guest">>]}}{extra}]}}].')
-        environment = self._environment(plugins, configuration)
+        (self.home / "enabled_plugins").write_text("[].")
+        environment = self._environment()
         self._spawn((str(programs["epmd"]), "-port", str(self._ports[2]), "-address", "127.0.0.1"), environment)
         self._spawn((str(programs["rabbitmq-server"]),), environment)
         deadline = time.monotonic() + _START_SECONDS
@@ -100,8 +95,7 @@ class PrivateRabbitMQ:
         """What `rabbitmqctl` answers. It starts a second Erlang machine, which takes a second or two."""
         programs = _programs()
         command = (str(programs["rabbitmqctl"]), "--node", self._node, "--quiet", *arguments)
-        environment = self._environment(self.home / "enabled_plugins", self.home / "advanced.config")
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, env=self._environment(), capture_output=True, text=True, timeout=60, check=False)
         if done.returncode:
             raise RuntimeError(f"rabbitmqctl {' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout
@@ -124,7 +118,7 @@ class PrivateRabbitMQ:
         amqp, distribution, epmd = (int(port) for port in path.read_text().split())
         return amqp, distribution, epmd
 
-    def _environment(self, plugins: Path, configuration: Path) -> Mapping[str, str]:
+    def _environment(self) -> Mapping[str, str]:
         amqp, distribution, epmd = self._ports
         return {
             **MINIMAL_ENVIRONMENT,
@@ -138,9 +132,9 @@ class PrivateRabbitMQ:
             "RABBITMQ_DIST_PORT": str(distribution),
             "RABBITMQ_MNESIA_BASE": str(self.home / "data"),
             "RABBITMQ_LOG_BASE": str(self.home / "log"),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(plugins),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.home / "enabled_plugins"),
             "RABBITMQ_CONFIG_FILE": str(self.home / "none"),
-            "RABBITMQ_ADVANCED_CONFIG_FILE": str(configuration),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(self.home / "none"),
             "RABBITMQ_CONF_ENV_FILE": os.devnull,
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 +sbwt none -kernel inet_dist_use_interface {127,0,0,1}",
         }

@@ -61,6 +61,9 @@ def celery_app(settings: Settings, backend: str = "disabled://") -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        # RabbitMQ closes the channel of a consumer that has not acknowledged a message for half an hour. Celery would end the
+        # worker, and with it the job.
+        broker_channel_error_retry=not redis,
         broker_heartbeat=20,
         broker_transport_options=_redis_options() if redis else {},
         timezone="UTC",

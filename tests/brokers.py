@@ -1,7 +1,7 @@
 """The broker that a test runs on: Valkey, or a RabbitMQ when the test or the whole run asks for it.
 
 `NEXUS_TEST_BROKER=rabbitmq` (`make test-rabbitmq`) runs all tests of faults and acceptance on RabbitMQ. Without it those marked
-`both_brokers` run on it beside Valkey. Where RabbitMQ is not installed they are skipped, but fail in CI (`CI=true`) and with
+`both_brokers` run on it beside Valkey, and those marked `only_rabbitmq` on it alone. Where RabbitMQ is not installed they are skipped, but fail in CI (`CI=true`) and with
 `NEXUS_TEST_RABBITMQ=required`: there a skipped test would hide that nobody ran it.
 """
 
@@ -40,6 +40,8 @@ def chosen() -> str:
 
 def names_for(definition: pytest.Item) -> list[str]:
     """The brokers that a test runs on."""
+    if definition.get_closest_marker("only_rabbitmq"):
+        return [RABBITMQ]
     if chosen() == VALKEY and definition.get_closest_marker("both_brokers"):
         return [VALKEY, RABBITMQ]
     return [chosen()]
