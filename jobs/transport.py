@@ -152,7 +152,7 @@ class Publisher:
             try:
                 yield producer
             except BaseException:
-                if not self._redis:
+                if not self._redis and producer.connection is not None:
                     producer.connection.collect()
                 raise
 
@@ -239,11 +239,12 @@ class _Confirms:
 
 def _waiting(producer: Producer, queue: str) -> int:
     """Messages in the queue that no worker has been given yet. A channel of its own, since a missing queue closes it."""
-    channel: Any = producer.channel.connection.client.channel()
+    kept: Any = producer.channel
+    channel: Any = kept.connection.client.channel()
     try:
         return int(channel.queue_declare(queue, passive=True).message_count)
     except ChannelError as error:
-        if int(error.reply_code) != 404:
+        if str(error.reply_code) != "404":
             raise
         return 0
     finally:
