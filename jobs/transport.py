@@ -43,7 +43,7 @@ def celery_app(settings: Settings, backend: str = "disabled://") -> Celery:
         task_create_missing_queues=False,
         task_default_queue=TICK_QUEUE,
         task_default_delivery_mode="transient",
-        task_queues=[Queue(name, Exchange("nexus", type="direct"), routing_key=name) for name in QUEUES],
+        task_queues=[_queue(name, settings) for name in QUEUES],
         task_publish_retry=False,
         task_send_sent_event=False,
         task_store_errors_even_if_ignored=False,
@@ -70,6 +70,12 @@ def celery_app(settings: Settings, backend: str = "disabled://") -> Celery:
         enable_utc=True,
     )
     return app
+
+
+def _queue(name: str, settings: Settings) -> Queue:
+    """A queue of jobs. Its type is always said: a virtual host's own default would decide it otherwise. Redis knows no types."""
+    arguments = {"x-queue-type": settings.broker_queues}
+    return Queue(name, Exchange("nexus", type="direct"), routing_key=name, queue_arguments=arguments)
 
 
 def _redis_options() -> dict[str, Any]:

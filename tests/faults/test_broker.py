@@ -113,7 +113,8 @@ def test_a_full_broker_is_like_one_that_is_away(
     finally:
         make_room(broker)
     rounds(leader, 1.0)
-    assert brokers.waiting(broker.url) == 1
+    assert state(tenancy, job_id) == "dispatched"
+    assert brokers.waiting(broker.url) >= 1  # RabbitMQ may read in the end what it was sent in vain
 
 
 def test_a_leader_without_a_broker_goes_on_healing(

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from uuid import UUID
 
 import pytest
+from pydantic import SecretStr
 
 from bench import brokers
 from bench.engine import Engine, until
 from bench.rabbitmq import PrivateRabbitMQ
+from config.settings import Settings
 from tenancy.access import Tenancy
 from tests.brokers import Broker
 from tests.faults.conftest import register_worker, state
-from tests.faults.test_broker import rounds
+from tests.faults.test_broker import finished, rounds
 from workers.dispatcher import Leader
 
 pytestmark = [pytest.mark.faults, pytest.mark.only_rabbitmq]
@@ -71,6 +74,27 @@ def test_a_leader_whose_broker_hangs_goes_on_healing(
     rabbitmq.thaw()
     rounds(leader, 3.0)
     assert state(tenancy, job_id) == "dispatched"
+
+
+def test_jobs_on_quorum_queues_finish_through_a_purge_and_the_death_of_a_worker_and_of_the_broker(
+    settings: Settings, rabbitmq: PrivateRabbitMQ, tenancy: Tenancy, ping: Callable[..., UUID], tmp_path: Path
+) -> None:
+    """Quorum queues count the prefetch per queue, so a worker may hold more than it has slots."""
+    address = rabbitmq.virtual_host()
+    changed = settings.model_copy(update={"broker_url": SecretStr(address), "broker_queues": "quorum"})
+    with Engine(changed, tmp_path / "log") as engine:
+        engine.dispatcher()
+        victim = engine.worker("default", name="victim")
+        engine.worker("default", "billing", name="survivor")
+        ids = [ping(seconds=0.05) for _ in range(60)]
+        until(lambda: finished(tenancy) > 5, 30, "the first jobs")
+        assert "quorum" in rabbitmq.control("list_queues", "-p", address.rpartition("/")[2], "type")
+        brokers.flush(address)
+        until(lambda: finished(tenancy) > 20, 30, "jobs after the purge")
+        engine.kill(victim)
+        rabbitmq.stop()
+        rabbitmq.start()
+        until(lambda: finished(tenancy) == len(ids), 60, "jobs after the restart")
 
 
 def test_a_queue_that_somebody_deleted_is_made_again(
