@@ -21,7 +21,7 @@ from domain.ids import new_id
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("rabbitmq")]
 
-RECOVERY_SECONDS = 60.0
+RECOVERY_SECONDS = 90.0
 """A lease, a worker's start, and the longest pause between two tries of a worker to reach its broker, on a busy machine."""
 
 
