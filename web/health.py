@@ -27,6 +27,8 @@ from web.schemas.base import Schema
 
 LEADER_SECONDS = 5.0
 CONNECT_SECONDS = 1.0
+AMQP_HEADER, AMQP_METHOD = b"AMQP\x00\x00\x09\x01", b"\x01"
+"""What a client says first, and the type of the frame that the server answers with."""
 
 blueprint = Blueprint("health", __name__, description="Whether the platform lives, for those who watch over it")
 
@@ -155,7 +157,7 @@ def _broker(settings: Settings) -> dict[str, Any]:
     url = settings.broker
     try:
         if urlsplit(url).scheme in {"amqp", "amqps"}:
-            _connect(url, 5671 if url.startswith("amqps") else 5672)
+            _greet(url)
         else:
             _redis(url).ping()
     except (OSError, redis.RedisError):
@@ -182,6 +184,20 @@ def _has_storage(settings: Settings) -> bool:
     except OSError:
         return False
     return True
+
+
+def _greet(url: str) -> None:
+    """Say hello to RabbitMQ as any AMQP 0-9-1 client begins, and wait for its answer: the kernel alone accepts connections
+    for a server that hangs. Over TLS only the connection is tried. Raises `OSError`.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "amqps":
+        return _connect(url, 5671)
+    with socket.create_connection((parts.hostname or "localhost", parts.port or 5672), CONNECT_SECONDS) as connection:
+        connection.sendall(AMQP_HEADER)
+        if connection.recv(1) != AMQP_METHOD:
+            raise ConnectionError("the server does not speak AMQP 0-9-1")
+    return None
 
 
 def _connect(url: str, port: int) -> None:

@@ -156,6 +156,7 @@ class Leader:
     def _requeue(self) -> None:
         lost_memory = self.publisher.epoch_was_lost()
         reconcile.requeue_undelivered(self.tenancy, 0.0 if lost_memory else reconcile.STALE_DISPATCH_SECONDS)
+        reconcile.requeue_drained(self.tenancy, self.publisher.drained)
 
 
 def lead(settings: Settings, tenancy: Tenancy, stopped: threading.Event, wake: threading.Event) -> None:
