@@ -23,13 +23,14 @@ from sqlalchemy.exc import OperationalError
 
 from config.logging import configure
 from config.settings import Settings, SettingsError, current
-from jobs import reconcile
+from jobs import provisioning, reconcile
 from jobs.backlog import measure
 from jobs.dispatch import Pool, pack, pick, take_back
 from jobs.kinds import QUEUES
 from jobs.runtimes import means
 from jobs.transport import Publisher, celery_app
 from tenancy.access import Tenancy
+from tenancy.sweeping import sweep
 
 LOCK: LiteralString = "SELECT pg_try_advisory_lock(hashtext('nexus dispatcher')) AS held"
 BUSY_SECONDS, IDLE_SECONDS = 0.002, 0.025
@@ -87,6 +88,8 @@ class Leader:
             ),
             Every(1.0, self._requeue),
             Every(3.0, lambda: measure(self.tenancy.platform, QUEUES)),
+            Every(2.0, lambda: provisioning.submit_compensations(self.tenancy)),
+            Every(10.0, lambda: sweep(self.tenancy.platform)),
             Every(10.0, lambda: reconcile.expire_finished(self.tenancy)),
             Every(10.0, lambda: reconcile.forget_dead_workers(self.tenancy)),
         ]
