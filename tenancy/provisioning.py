@@ -218,7 +218,7 @@ class Provisioner:
         if self._settings.s3_bucket is None:
             address = BucketAddress(name=f"t-{self._tenant_id.hex}")
         else:
-            address = BucketAddress(name=self._settings.s3_bucket, prefix=f"t/{self._tenant_id.hex}/")
+            address = BucketAddress(name=self._settings.s3_bucket, prefix=f"t/{self._tenant_id.hex}")
         sealed = self._vault.seal(json.dumps(asdict(address)).encode(), "tenants", "bucket_sealed", self._tenant_id)
         self._update(
             "UPDATE tenants SET bucket_sealed = %(sealed)s WHERE id = %(id)s AND version = %(version)s RETURNING version",
