@@ -29,11 +29,13 @@ SELECT t.id AS tenant_id, j.attempt, coalesce(j.error_code, j.state) AS code
 
 _TO_UNDO: LiteralString = f"""
 {_GIVEN_UP}
+   AND EXISTS (SELECT 1 FROM tenant_keys WHERE tenant_id = t.id)
    AND NOT EXISTS (SELECT 1 FROM jobs c WHERE c.tenant_id = t.id AND c.kind = 'tenant.compensate'
                       AND c.created_at > greatest(j.finished_at, now() - interval '10 minutes'))
  LIMIT 100
 """
-"""Undoing that failed for good begins anew after a while: a server may be back, an account may have been mended."""
+"""Undoing that failed for good begins anew after a while: a server may be back, an account may have been mended. The
+names on the servers are derived from the tenant's keys: without those there is nothing to look for."""
 
 log = structlog.get_logger(__name__)
 
