@@ -24,7 +24,7 @@ SELECT t.id AS tenant_id, j.attempt, coalesce(j.error_code, j.state) AS code
  WHERE t.state IN ('provisioning', 'failed') AND (t.state = 'provisioning' OR t.settings -> 'undoing' IS NOT NULL)
    AND j.state IN ('failed', 'cancelled')
    AND NOT EXISTS (SELECT 1 FROM jobs WHERE tenant_id = t.id AND kind = 'tenant.provision'
-                      AND state NOT IN ('succeeded', 'failed', 'cancelled'))
+                      AND state IN ('scheduled', 'queued', 'dispatched', 'running', 'retrying'))
 """
 
 _TO_UNDO: LiteralString = f"""
