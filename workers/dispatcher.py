@@ -24,7 +24,7 @@ from sqlalchemy.exc import OperationalError
 
 from config.logging import configure
 from config.settings import Settings, SettingsError, current
-from jobs import controls, reconcile, retention
+from jobs import controls, provisioning, reconcile, retention
 from jobs.backlog import Meter
 from jobs.controls import Controls
 from jobs.dispatch import Pool, Scheduler, pack, take_back
@@ -34,6 +34,7 @@ from jobs.kinds import QUEUES
 from jobs.runtimes import Usage, means, usage_since
 from jobs.transport import Publisher, celery_app
 from tenancy.access import Tenancy
+from tenancy.sweeping import sweep
 
 LOCK: LiteralString = "SELECT pg_try_advisory_lock(hashtext('nexus dispatcher')) AS held"
 BUSY_SECONDS, DEEP_SECONDS, IDLE_SECONDS = 0.002, 0.01, 0.05
@@ -100,6 +101,8 @@ class Leader:
             ),
             Every(1.0, self._requeue),
             Every(3.0, Meter(self.tenancy.platform, QUEUES)),
+            Every(2.0, lambda: provisioning.submit_compensations(self.tenancy)),
+            Every(10.0, lambda: sweep(self.tenancy.platform)),
             Every(1.0, lambda: retention.expire_short_lived(self.tenancy.platform)),
             Every(60.0, lambda: retention.free_keys(self.tenancy.platform)),
             Every(3600.0, lambda: retention.turn_months(self.tenancy.platform)),

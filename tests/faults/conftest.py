@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import LiteralString
 from uuid import UUID
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from bench import brokers
 from bench.engine import Engine
@@ -111,18 +115,46 @@ def ping(tenancy: Tenancy, tenant: UUID) -> Callable[..., UUID]:
 
 def make_tenant(settings: Settings, tenancy: Tenancy, name: str = "Faulty Towers") -> UUID:
     """A provisioned pooled tenant with an owner of its own."""
-    tenant_id, owner = new_id(), new_id()
-    web = Tenancy(settings, "web")
-    with web.platform.session(user_scope(owner, tenant_id)) as session:
-        session.add(User(id=owner, email=f"{owner}@example.com", name="Owner", password_hash="none"))
-        session.flush()
-        create_tenant(session, web.ring, name=name, tier="pooled", owner_id=owner, tenant_id=tenant_id)
-    web.dispose()
+    tenant_id, _ = make_tenant_row(settings, "pooled", name)
     saga = Provisioner(settings, tenancy, tenant_id)
     for _, step in saga.steps():
         step()
     saga.close()
     return tenant_id
+
+
+def make_tenant_row(settings: Settings, tier: str, name: str = "Faulty Towers") -> tuple[UUID, UUID]:
+    """A tenant that is still to be provisioned, and its owner."""
+    tenant_id, owner = new_id(), new_id()
+    web = Tenancy(settings, "web")
+    with web.platform.session(user_scope(owner, tenant_id)) as session:
+        session.add(User(id=owner, email=f"{owner}@example.com", name="Owner", password_hash="none"))
+        session.flush()
+        create_tenant(session, web.ring, name=name, tier=tier, owner_id=owner, tenant_id=tenant_id)
+    web.dispose()
+    return tenant_id, owner
+
+
+@contextmanager
+def held(dsn: str, statement: sql.Composed | LiteralString, database: str | None = None) -> Iterator[int]:
+    """Runs the statement in a transaction that is rolled back after the block; gives the process id of its server.
+
+    Whoever needs what the statement locked waits that long: a way to stop a program at a known place.
+    """
+    options = {} if database is None else {"dbname": database}
+    with psycopg.connect(dsn, **options) as connection:  # type: ignore[arg-type]  # one of the connection's own words
+        connection.execute(statement)
+        try:
+            yield connection.info.backend_pid
+        finally:
+            connection.rollback()
+
+
+def someone_waits_for(dsn: str, pid: int) -> bool:
+    """Whether a statement waits for a lock that this server process holds."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        query: LiteralString = "SELECT 1 FROM pg_stat_activity WHERE %(pid)s = ANY(pg_blocking_pids(pid))"
+        return connection.execute(query, {"pid": pid}).fetchone() is not None
 
 
 def state(tenancy: Tenancy, job_id: UUID) -> str:
