@@ -23,6 +23,7 @@ from sqlalchemy.exc import OperationalError
 
 from config.logging import configure
 from config.settings import Settings, SettingsError, current
+from domain.jobs.steadiness import Steady
 from jobs import reconcile
 from jobs.backlog import measure
 from jobs.dispatch import Pool, pack, pick, take_back
@@ -32,6 +33,9 @@ from jobs.transport import Publisher, celery_app
 from tenancy.access import Tenancy
 
 LOCK: LiteralString = "SELECT pg_try_advisory_lock(hashtext('nexus dispatcher')) AS held"
+ABANDONED: LiteralString = "SET idle_session_timeout = '10s'"
+"""The server ends the lock's session, and with it the lock, when a frozen leader has not spoken for this long."""
+
 BUSY_SECONDS, IDLE_SECONDS = 0.002, 0.025
 """Pause after a round that found work, and the longest pause while there is none."""
 
@@ -73,18 +77,15 @@ class Leader:
     pools: list[Pool] = field(default_factory=list)
     means: dict[str, float] = field(default_factory=dict)
     chores: list[Every] = field(default_factory=list)
+    steady: Steady = field(init=False)
 
     def __post_init__(self) -> None:
+        self.steady = Steady(self.settings.lease_seconds / 2, time.monotonic())
         self.chores = [
             Every(1.0, self._heartbeat),
             Every(0.5, self._read_workers),
             Every(2.0, self._read_runtimes),
-            # Not at once: after an outage of the database the workers renew their leases first.
-            Every(
-                1.0,
-                lambda: reconcile.reclaim_expired(self.tenancy, random.random),
-                time.monotonic() + self.settings.lease_seconds / 3,
-            ),
+            Every(1.0, self._reclaim),
             Every(1.0, self._requeue),
             Every(3.0, lambda: measure(self.tenancy.platform, QUEUES)),
             Every(10.0, lambda: reconcile.expire_finished(self.tenancy)),
@@ -94,6 +95,7 @@ class Leader:
     def round(self) -> int:
         """Do the chores that are due and dispatch what there is room for; returns how many jobs were dispatched."""
         now = time.monotonic()
+        self.steady.note(now)
         for chore in self.chores:
             chore(now)
         rows = pick(self.tenancy.platform, self.pools, self.means)
@@ -118,6 +120,13 @@ class Leader:
     def _read_runtimes(self) -> None:
         self.means = means(self.tenancy.platform)
 
+    def _reclaim(self) -> None:
+        """Not while workers may be unable to renew: after a standstill or an outage they get the time to do it first."""
+        now = time.monotonic()
+        self.steady.note(now)
+        if self.steady.lasted(now) > self.settings.lease_seconds / 3:
+            reconcile.reclaim_expired(self.tenancy, random.random)
+
     def _requeue(self) -> None:
         lost_memory = self.publisher.epoch_was_lost()
         reconcile.requeue_undelivered(self.tenancy, 0.0 if lost_memory else reconcile.STALE_DISPATCH_SECONDS)
@@ -126,6 +135,7 @@ class Leader:
 def lead(settings: Settings, tenancy: Tenancy, stopped: threading.Event) -> None:
     """Wait for the lock, then lead until it is lost, the database goes away, or `stopped` is set."""
     with tenancy.platform.connect() as connection:
+        connection.execute(ABANDONED)
         while not _holds(connection):
             if stopped.wait(0.5):
                 return
@@ -155,6 +165,8 @@ def main() -> int:
     while not stopped.is_set():
         try:
             lead(settings, tenancy, stopped)
+        except psycopg.errors.IdleSessionTimeout:
+            log.warning("dispatcher.leadership_lost", pid=os.getpid())
         except (psycopg.Error, OperationalError) as error:
             log.warning("dispatcher.database_unreachable", error=type(error).__name__)
             stopped.wait(0.5)
