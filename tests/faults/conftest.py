@@ -97,16 +97,22 @@ def ping(tenancy: Tenancy, tenant: UUID) -> Callable[..., UUID]:
     return make
 
 
-def make_tenant(settings: Settings, tenancy: Tenancy, name: str = "Faulty Towers") -> UUID:
-    """A provisioned pooled tenant with an owner of its own."""
+def make_tenant(
+    settings: Settings,
+    tenancy: Tenancy,
+    name: str = "Faulty Towers",
+    tier: str = "pooled",
+    server: Settings | None = None,
+) -> UUID:
+    """A provisioned tenant with an owner of its own, its database on the server of the platform or of `server`."""
     tenant_id, owner = new_id(), new_id()
     web = Tenancy(settings, "web")
     with web.platform.session(user_scope(owner, tenant_id)) as session:
         session.add(User(id=owner, email=f"{owner}@example.com", name="Owner", password_hash="none"))
         session.flush()
-        create_tenant(session, web.ring, name=name, tier="pooled", owner_id=owner, tenant_id=tenant_id)
+        create_tenant(session, web.ring, name=name, tier=tier, owner_id=owner, tenant_id=tenant_id)
     web.dispose()
-    saga = Provisioner(settings, tenancy, tenant_id)
+    saga = Provisioner(server or settings, tenancy, tenant_id)
     for _, step in saga.steps():
         step()
     saga.close()

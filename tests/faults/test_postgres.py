@@ -21,23 +21,28 @@ from uuid import UUID, uuid4
 
 import httpx2
 import psutil
+import psycopg
 import pytest
+from psycopg import sql
 
 from bench.engine import Engine, until
 from bench.tenant_client import TenantClient
 from cli.embedded.postgres import EmbeddedPostgres
 from cli.embedded.valkey import EmbeddedValkey
 from cli.processes import free_port
-from config.settings import Settings
-from jobs.queries import get
+from config.settings import ENGINE_ROLE, Settings
+from domain.identity.principals import system
+from jobs.submit import NewJob, submit
 from tenancy.access import Tenancy
-from tenancy.bootstrap import prepare
+from tenancy.bootstrap import Prepared, prepare
+from tenancy.database import Row
 from tests.conftest import Cluster, settings_for
+from tests.faults.conftest import make_tenant
 from tests.faults.test_workers import mails, running, sent
 
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("postgres")]
 
-SERVER = {"fsync": "off", "wal_writer_delay": "10s"}
+SERVER = {"fsync": "off", "wal_writer_delay": "10s", "wal_writer_flush_after": "1GB"}
 """A log writer that rests keeps relaxed commits in memory: a crash then forgets all that it may forget."""
 
 RECOVERY_SECONDS = 20.0
@@ -188,7 +193,12 @@ class Load:
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT, signal.SIGKILL])
 def test_a_server_that_ends_under_load_costs_nothing_but_time(
-    server: EmbeddedPostgres, engine: Engine, client: TenantClient, tenancy: Tenancy, settings: Settings, how: signal.Signals
+    server: EmbeddedPostgres,
+    engine: Engine,
+    client: TenantClient,
+    tenancy: Tenancy,
+    settings: Settings,
+    how: signal.Signals,
 ) -> None:
     """SIGINT is a restart in order, SIGQUIT and SIGKILL are crashes."""
     with Load(client) as load:
@@ -199,11 +209,10 @@ def test_a_server_that_ends_under_load_costs_nothing_but_time(
         server.start()
         before = len(load.accepted)
         recovery = until(lambda: len(load.accepted) > before + 20, RECOVERY_SECONDS, "the API's return")
-    recovery += until(
-        lambda: unfinished(tenancy, client.tenant_id) == 0, RECOVERY_SECONDS, "all jobs", pause=0.1
-    )
+    recovery += until(lambda: unfinished(tenancy, client.tenant_id) == 0, RECOVERY_SECONDS, "all jobs", pause=0.1)
     print(f"{len(load.accepted)} jobs, {dict(load.statuses)}, recovered in {recovery:.1f} s")
     assert load.untruths == []
+    assert all(process.poll() is None for process in engine._started)
     assert recovery < RECOVERY_SECONDS
     rows = tenancy.platform.fetch(
         "SELECT id, state FROM jobs WHERE tenant_id = %(id)s AND request_id IS NOT NULL AND parent_id IS NULL"
@@ -219,10 +228,128 @@ def test_a_server_that_ends_under_load_costs_nothing_but_time(
         assert client.get(f"/jobs/{job_id}")["state"] == "succeeded"
 
 
+def superuser(server: EmbeddedPostgres) -> psycopg.Connection[Any]:
+    """The platform's database as the server's own superuser."""
+    return psycopg.connect(server.superuser_dsn.replace("/postgres?", "/nexus_platform?"), autocommit=True)
+
+
+@pytest.fixture
+def relaxed(server: EmbeddedPostgres, settings: Settings) -> Iterator[None]:
+    """No commit of the engine waits for the disk, so that none brings the marks before it there by the way.
+
+    And outcomes are held up in the server, so that there are jobs whose effect is done and whose outcome is not.
+    """
+    role, _ = settings.login_role(ENGINE_ROLE)
+    name = sql.Identifier(role)
+    with superuser(server) as connection:
+        connection.execute(sql.SQL("ALTER ROLE {} SET synchronous_commit = off").format(name))
+        connection.execute(
+            "CREATE FUNCTION hold_up() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN IF NEW.state = 'succeeded' THEN PERFORM pg_sleep(60); END IF; RETURN NEW; END $$"
+        )
+        connection.execute("CREATE TRIGGER hold_up BEFORE UPDATE ON jobs FOR EACH ROW EXECUTE FUNCTION hold_up()")
+    yield
+    with superuser(server) as connection:
+        connection.execute(sql.SQL("ALTER ROLE {} RESET synchronous_commit").format(name))
+
+
+@pytest.fixture
+def tenant_elsewhere(
+    cluster: Cluster, prepared: tuple[Settings, Prepared], settings: Settings, tenancy: Tenancy
+) -> UUID:
+    """A tenant whose database is on another server: what it commits there says nothing about the platform's log."""
+    other = settings_for(cluster, "nexus_platform", settings.home, NEXUS_MASTER_KEYS=settings.master_keys)
+    return make_tenant(settings, tenancy, tier="dedicated", server=other)
+
+
+@pytest.mark.timeout(120)
+def test_marks_that_a_crash_forgets_do_no_harm(
+    relaxed: None,
+    server: EmbeddedPostgres,
+    engine: Engine,
+    tenancy: Tenancy,
+    tenant_elsewhere: UUID,
+    settings: Settings,
+) -> None:
+    """Dispatch and claim do not wait for the disk. Here the effect is there, and the server knows neither of them."""
+    ids = []
+    for number in range(6):
+        payload = {"to": "guest@example.com", "subject": f"Room {number}", "text": "Ready."}
+        ids.append(submit(tenancy, NewJob("notification.deliver", payload, system("test", tenant_elsewhere))).id)
+    with superuser(server) as connection:
+        connection.execute("CHECKPOINT")
+    done: dict[UUID, list[str]] = dict.fromkeys(ids, ["succeeded"])
+    processes = [engine.dispatcher(), engine.worker("notifications", pool="threads", concurrency=6)]
+    until(lambda: sent(tenancy, tenant_elsewhere) == done, 20, "the effects")
+    assert {row["state"] for row in rows_of(tenancy, ids)} == {"running"}
+    for process in processes:
+        os.killpg(process.pid, signal.SIGSTOP)
+    crash(server, signal.SIGQUIT)
+    server.start()
+    forgotten = rows_of(tenancy, ids)
+    with superuser(server) as connection:
+        connection.execute("DROP FUNCTION hold_up CASCADE")
+    for process in processes:
+        os.killpg(process.pid, signal.SIGCONT)
+    assert {(row["state"], row["attempt"]) for row in forgotten} == {("queued", 0)}
+    until(lambda: {row["state"] for row in rows_of(tenancy, ids)} == {"succeeded"}, RECOVERY_SECONDS, "the jobs")
+    assert sent(tenancy, tenant_elsewhere) == done
+    assert sorted(path.stem for path in mails(settings.home / "outbox") if UUID(path.stem) in done) == sorted(
+        map(str, ids)
+    )
+
+
+@pytest.mark.timeout(120)
+def test_an_outage_longer_than_the_lease_costs_running_jobs_no_attempt(
+    server: EmbeddedPostgres, engine: Engine, tenancy: Tenancy, ping: Callable[..., UUID]
+) -> None:
+    """The new leader gives workers the time to renew before it takes their jobs for lost."""
+    ids = start_long_jobs(engine, tenancy, ping)
+    crash(server, signal.SIGINT)
+    time.sleep(LEASE_SECONDS + 1)
+    server.start()
+    until(lambda: {row["state"] for row in rows_of(tenancy, ids)} == {"succeeded"}, RECOVERY_SECONDS, "the jobs")
+    assert {row["attempt"] for row in rows_of(tenancy, ids)} == {1}
+
+
+@pytest.mark.timeout(120)
+def test_a_freeze_longer_than_the_lease_costs_running_jobs_no_attempt(
+    server: EmbeddedPostgres, engine: Engine, tenancy: Tenancy, ping: Callable[..., UUID]
+) -> None:
+    """No connection ends, so the leader goes on where it was; all leases have run out, and nobody could renew them."""
+    ids = start_long_jobs(engine, tenancy, ping)
+    assert server.pid is not None
+    family = [psutil.Process(server.pid), *psutil.Process(server.pid).children()]
+    for process in family:
+        process.suspend()
+    try:
+        time.sleep(LEASE_SECONDS + 1)
+    finally:
+        for process in family:
+            process.resume()
+    until(lambda: {row["state"] for row in rows_of(tenancy, ids)} == {"succeeded"}, RECOVERY_SECONDS, "the jobs")
+    assert {row["attempt"] for row in rows_of(tenancy, ids)} == {1}
+
+
+def start_long_jobs(engine: Engine, tenancy: Tenancy, ping: Callable[..., UUID]) -> list[UUID]:
+    """Jobs that run for three leases, on a worker that holds them."""
+    engine.dispatcher()
+    engine.worker("default")
+    ids = [ping(seconds=3 * LEASE_SECONDS) for _ in range(2)]
+    until(lambda: sorted(running(tenancy)) == sorted(ids), 20, "both jobs running")
+    return ids
+
+
+def rows_of(tenancy: Tenancy, ids: list[UUID]) -> list[Row]:
+    """State and attempt of these jobs."""
+    return tenancy.platform.fetch("SELECT id, state, attempt FROM jobs WHERE id = ANY(%(ids)s)", {"ids": ids})
+
+
 def unfinished(tenancy: Tenancy, tenant_id: UUID) -> int:
     """Jobs of the tenant that still have to run."""
     rows = tenancy.platform.fetch(
-        "SELECT count(*) AS jobs FROM jobs WHERE tenant_id = %(id)s AND state NOT IN ('succeeded', 'failed', 'cancelled')",
+        "SELECT count(*) AS jobs FROM jobs"
+        " WHERE tenant_id = %(id)s AND state NOT IN ('succeeded', 'failed', 'cancelled')",
         {"id": tenant_id},
     )
     return int(rows[0]["jobs"])
