@@ -14,7 +14,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID, uuid4
@@ -222,7 +221,7 @@ def test_a_server_that_ends_under_load_costs_nothing_but_time(
     assert {row["id"]: row["state"] for row in rows} == dict.fromkeys(load.accepted, "succeeded")
     messages = {job_id for job_id, kind in load.accepted.items() if kind == "notification.deliver"}
     taken = sent(tenancy, client.tenant_id)
-    assert {job_id: taken.get(job_id) for job_id in messages} == dict.fromkeys(messages, ["succeeded"])
+    assert {job_id: taken.get(job_id) for job_id in messages} == {key: ["succeeded"] for key in messages}
     assert {path.stem for path in mails(settings.home / "outbox")} >= {str(job_id) for job_id in messages}
     for job_id in list(load.accepted)[:10]:
         assert client.get(f"/jobs/{job_id}")["state"] == "succeeded"
@@ -278,7 +277,7 @@ def test_marks_that_a_crash_forgets_do_no_harm(
         ids.append(submit(tenancy, NewJob("notification.deliver", payload, system("test", tenant_elsewhere))).id)
     with superuser(server) as connection:
         connection.execute("CHECKPOINT")
-    done: dict[UUID, list[str]] = dict.fromkeys(ids, ["succeeded"])
+    done: dict[UUID, list[str]] = {key: ["succeeded"] for key in ids}
     processes = [engine.dispatcher(), engine.worker("notifications", pool="threads", concurrency=6)]
     until(lambda: sent(tenancy, tenant_elsewhere) == done, 20, "the effects")
     assert {row["state"] for row in rows_of(tenancy, ids)} == {"running"}
