@@ -12,13 +12,18 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
-from domain.errors import TenantUnavailable, Transient
+from domain.errors import NotNow, TenantUnavailable, Transient
 from providers.storage import Bucket, open_bucket
 from tenancy.database import Database, tenant_scope
 from tenancy.directory import TenantDirectory, TenantRecord
 from tenancy.engines import TenantEngines
 from tenancy.guard import refuse_privileges
+from tenancy.reach import Unreachable
 from tenancy.vault import MasterRing, Vault
+
+
+PLATFORM_PATIENCE_SECONDS = 20.0
+"""No statement of ours on the platform database takes near as long, unless it stands still."""
 
 
 class Tenancy:
@@ -29,7 +34,12 @@ class Tenancy:
         self.ring = MasterRing(settings.master_key_ring)
         dsn = settings.web_dsn if role == "web" else settings.engine_dsn
         self._variable = "DATABASE_WEB_URL" if role == "web" else "DATABASE_ENGINE_URL"
-        self.platform = Database(dsn, pool_size=settings.platform_pool_size, application_name=f"nexus {role}")
+        self.platform = Database(
+            dsn,
+            pool_size=settings.platform_pool_size,
+            application_name=f"nexus {role}",
+            patience=PLATFORM_PATIENCE_SECONDS,
+        )
         self.directory = TenantDirectory(self.platform, self.ring)
         self._engines = TenantEngines(
             limit=settings.tenant_engine_limit,
@@ -53,7 +63,8 @@ class Tenancy:
     def session(self, tenant_id: UUID) -> Iterator[Session]:
         """A transaction in the tenant's database that sees that tenant's rows only.
 
-        Raises `TenantUnavailable` if the tenant has no database yet, `Transient` if the database cannot be reached.
+        Raises `TenantUnavailable` if the tenant has no database yet, `NotNow` if the database cannot be connected to, and
+        `Transient` if it goes away in the middle.
         """
         record = self.directory.get(tenant_id)
         if record.dsn is None:
@@ -64,6 +75,12 @@ class Tenancy:
         except PoolTimeout:
             raise Transient("All connections to the tenant's database are in use.", code="tenant_busy") from None
         except OperationalError as error:
+            if isinstance(error.orig, Unreachable):
+                raise NotNow(
+                    "The tenant's database cannot be reached.",
+                    code="tenant_database_down",
+                    retry_after=error.orig.retry_after,
+                ) from error
             raise Transient("The tenant's database cannot be reached.", code="tenant_database_down") from error
 
     def bucket(self, tenant_id: UUID) -> Bucket:

@@ -13,11 +13,16 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
+from psycopg.abc import PQGen, RV
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import Session, SessionTransaction
+
+from tenancy.reach import Reach
 
 Scope = Mapping[str, str]
 NO_SCOPE: Scope = {}
@@ -32,14 +37,47 @@ def tenant_scope(tenant_id: UUID) -> Scope:
     return {"nexus.tenant_id": str(tenant_id)}
 
 
-class Database:
-    """A pool of at most `pool_size` connections to `dsn`. Opens none until it is asked."""
+class PatientConnection(psycopg.Connection[Any]):
+    """A connection on which nothing is waited for longer than `patience` seconds (None: for ever).
 
-    def __init__(self, dsn: str, *, pool_size: int, application_name: str, timeout: float = 10.0):
+    A server that is frozen, or behind a network that swallows everything, ends no connection by itself.
+    """
+
+    patience: float | None = None
+
+    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        """As psycopg's, which every statement goes through. Closes the connection whose answer did not come in time."""
+        try:
+            return super().wait(gen, interval, timeout or self.patience)
+        except psycopg.OperationalError:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                self.close()  # a late answer would be taken for that of the next statement
+            raise
+
+
+class Database:
+    """A pool of at most `pool_size` connections to `dsn`. Opens none until it is asked.
+
+    A statement may take `patience` seconds, at the end of which its outcome is unknown; None sets no bound. `reach`
+    remembers whether the database can be connected to.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        pool_size: int,
+        application_name: str,
+        timeout: float = 10.0,
+        patience: float | None = None,
+        reach: Reach | None = None,
+    ):
         self._dsn = dsn
+        self._application_name = application_name
+        self._patience = patience
         self._engine = create_engine(
             "postgresql+psycopg://",
-            creator=lambda: psycopg.connect(dsn, application_name=application_name, connect_timeout=5),
+            creator=self._open if reach is None else lambda: reach.through(self._open),
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=timeout,
@@ -88,11 +126,16 @@ class Database:
 
     def connect(self) -> psycopg.Connection[Any]:
         """A connection of one's own, in autocommit, outside the pool: advisory locks and `CREATE DATABASE`."""
-        return psycopg.connect(self._dsn, autocommit=True, connect_timeout=5)
+        return psycopg.connect(self._dsn, autocommit=True, **_bounds(self._dsn))
 
     def dispose(self, *, close: bool = True) -> None:
         """Drop the pool; with `close=False`, as after a fork, leave the parent's sockets alone."""
         self._engine.dispose(close=close)
+
+    def _open(self) -> psycopg.Connection[Any]:
+        connection = PatientConnection.connect(self._dsn, application_name=self._application_name, **_bounds(self._dsn))
+        connection.patience = self._patience
+        return connection
 
     @contextmanager
     def _raw(self) -> Iterator[psycopg.Connection[Any]]:
@@ -110,6 +153,21 @@ class Database:
             raise
         finally:
             pooled.close()
+
+
+def _bounds(dsn: str) -> dict[str, Any]:
+    """libpq's bounds on a peer that has vanished, as far as the DSN does not set its own."""
+    given = conninfo_to_dict(dsn)
+    return {name: value for name, value in _BOUNDS.items() if name not in given}
+
+
+_BOUNDS: Mapping[str, Any] = {
+    "connect_timeout": 5,  # seconds
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,  # milliseconds
+}
 
 
 @event.listens_for(Session, "after_begin")
