@@ -21,7 +21,6 @@ from tenancy.guard import refuse_privileges
 from tenancy.reach import Unreachable
 from tenancy.vault import MasterRing, Vault
 
-
 PLATFORM_PATIENCE_SECONDS = 20.0
 """No statement of ours on the platform database takes near as long, unless it stands still."""
 

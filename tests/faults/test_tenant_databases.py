@@ -34,7 +34,7 @@ def tenants(settings: Settings, tenancy: Tenancy) -> tuple[UUID, UUID]:
 def allow(cluster: Cluster, tenants: tuple[UUID, UUID]) -> Iterator[Callable[[bool], None]]:
     """Lets nobody into the first tenant's database, and again everybody."""
 
-    def switch(allowed: bool) -> None:  # noqa: FBT001 - it is what the server's option is called
+    def switch(allowed: bool) -> None:
         name = f"nexus_t_{tenants[0].hex}"
         with psycopg.connect(cluster.postgres.superuser_dsn, autocommit=True) as connection:
             statement = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
