@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
@@ -73,14 +73,16 @@ class Tenancy:
                 yield session
         except PoolTimeout:
             raise Transient("All connections to the tenant's database are in use.", code="tenant_busy") from None
-        except OperationalError as error:
+        except DBAPIError as error:
             if isinstance(error.orig, Unreachable):
                 raise NotNow(
                     "The tenant's database cannot be reached.",
                     code="tenant_database_down",
                     retry_after=error.orig.retry_after,
                 ) from error
-            raise Transient("The tenant's database cannot be reached.", code="tenant_database_down") from error
+            if isinstance(error, OperationalError) or error.connection_invalidated:
+                raise Transient("The tenant's database cannot be reached.", code="tenant_database_down") from error
+            raise
 
     def bucket(self, tenant_id: UUID) -> Bucket:
         """The tenant's objects. Raises `TenantUnavailable` if the tenant has no bucket yet."""

@@ -58,8 +58,9 @@ class PatientConnection(psycopg.Connection[Any]):
 class Database:
     """A pool of at most `pool_size` connections to `dsn`. Opens none until it is asked.
 
-    A statement may take `patience` seconds, at the end of which its outcome is unknown; None sets no bound. `reach`
-    remembers whether the database can be connected to.
+    A statement may take `patience` seconds, at the end of which its outcome is unknown; None sets no bound. The server
+    rolls a transaction back that nobody has spoken in for `idle_limit` seconds: a frozen process must not hold what it
+    locked. `reach` remembers whether the database can be connected to.
     """
 
     def __init__(
@@ -70,11 +71,13 @@ class Database:
         application_name: str,
         timeout: float = 10.0,
         patience: float | None = None,
+        idle_limit: float = 20.0,
         reach: Reach | None = None,
     ):
         self._dsn = dsn
         self._application_name = application_name
         self._patience = patience
+        self._idle_milliseconds = round(idle_limit * 1000)
         self._engine = create_engine(
             "postgresql+psycopg://",
             creator=self._open if reach is None else lambda: reach.through(self._open),
@@ -133,8 +136,17 @@ class Database:
         self._engine.dispose(close=close)
 
     def _open(self) -> psycopg.Connection[Any]:
-        connection = PatientConnection.connect(self._dsn, application_name=self._application_name, **_bounds(self._dsn))
+        bounds = _bounds(self._dsn)
+        connection = PatientConnection.connect(
+            self._dsn, autocommit=True, application_name=self._application_name, **bounds
+        )
         connection.patience = self._patience
+        try:
+            connection.execute(_LIMIT_IDLE, (str(self._idle_milliseconds),))
+            connection.autocommit = False
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     @contextmanager
@@ -168,6 +180,9 @@ _BOUNDS: Mapping[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,  # milliseconds
 }
+
+
+_LIMIT_IDLE: LiteralString = "SELECT set_config('idle_in_transaction_session_timeout', %s, false)"
 
 
 @event.listens_for(Session, "after_begin")

@@ -13,6 +13,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -32,7 +34,7 @@ from cli.processes import free_port
 from config.settings import ENGINE_ROLE, Settings
 from domain.identity.principals import system
 from jobs.submit import NewJob, submit
-from tenancy.access import Tenancy
+from tenancy.access import PLATFORM_PATIENCE_SECONDS, Tenancy
 from tenancy.bootstrap import Prepared, prepare
 from tenancy.database import Row
 from tests.conftest import Cluster, settings_for
@@ -317,17 +319,43 @@ def test_a_freeze_longer_than_the_lease_costs_running_jobs_no_attempt(
 ) -> None:
     """No connection ends, so the leader goes on where it was; all leases have run out, and nobody could renew them."""
     ids = start_long_jobs(engine, tenancy, ping)
+    with frozen(server):
+        time.sleep(LEASE_SECONDS + 1)
+    until(lambda: {row["state"] for row in rows_of(tenancy, ids)} == {"succeeded"}, RECOVERY_SECONDS, "the jobs")
+    assert {row["attempt"] for row in rows_of(tenancy, ids)} == {1}
+
+
+@pytest.mark.timeout(180)
+def test_a_frozen_server_is_given_up_in_bounded_time_and_found_again_when_it_wakes(
+    server: EmbeddedPostgres, client: TenantClient
+) -> None:
+    """More requests than the API has connections: none of them hangs for as long as the server does."""
+
+    def ask(_number: int) -> tuple[int, str]:
+        response = client.http.get("/jobs", headers=client._headers)
+        return response.status_code, response.headers["Content-Type"]
+
+    with frozen(server), ThreadPoolExecutor(12) as callers:
+        started = time.monotonic()
+        answers = set(callers.map(ask, range(24)))
+        took = time.monotonic() - started
+    assert answers == {(503, "application/problem+json")}
+    assert took < 3 * PLATFORM_PATIENCE_SECONDS
+    until(lambda: ask(0)[0] == 200, RECOVERY_SECONDS, "the API's return")
+
+
+@contextmanager
+def frozen(server: EmbeddedPostgres) -> Iterator[None]:
+    """The server and its sessions stand still in the block."""
     assert server.pid is not None
     family = [psutil.Process(server.pid), *psutil.Process(server.pid).children()]
     for process in family:
         process.suspend()
     try:
-        time.sleep(LEASE_SECONDS + 1)
+        yield
     finally:
         for process in family:
             process.resume()
-    until(lambda: {row["state"] for row in rows_of(tenancy, ids)} == {"succeeded"}, RECOVERY_SECONDS, "the jobs")
-    assert {row["attempt"] for row in rows_of(tenancy, ids)} == {1}
 
 
 def start_long_jobs(engine: Engine, tenancy: Tenancy, ping: Callable[..., UUID]) -> list[UUID]:

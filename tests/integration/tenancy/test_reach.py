@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from config.settings import Settings
 from tenancy.database import Database
@@ -83,3 +83,23 @@ def test_a_statement_that_takes_too_long_ends_as_a_database_that_is_away(setting
             assert database.fetch("SELECT 1 AS one", {}) == [{"one": 1}]
     finally:
         database.dispose()
+
+
+def test_what_a_silent_transaction_holds_is_free_after_a_while(settings: Settings) -> None:
+    """As when its process is frozen: the job runs again elsewhere, and must not wait for the first run's locks."""
+    frozen = Database(settings.engine_dsn, pool_size=1, application_name="test", idle_limit=1.0)
+    other = Database(settings.engine_dsn, pool_size=1, application_name="test", patience=10)
+    beat = text("INSERT INTO leaders (role, holder, epoch, heartbeat_at) VALUES ('test', 'test', 1, now())")
+    try:
+        with pytest.raises(DBAPIError, match="idle-in-transaction"), frozen.session({}) as session:
+            session.execute(beat)
+            other.fetch(
+                "INSERT INTO leaders (role, holder, epoch, heartbeat_at) VALUES ('test', 'other', 1, now())"
+                " ON CONFLICT (role) DO NOTHING", {},
+            )  # fmt: skip
+            session.execute(text("SELECT 1"))
+        rows = other.fetch("DELETE FROM leaders WHERE role = 'test' RETURNING holder", {})
+        assert rows == [{"holder": "other"}]
+    finally:
+        frozen.dispose()
+        other.dispose()
