@@ -24,6 +24,7 @@ from sqlalchemy.exc import OperationalError
 
 from config.logging import configure
 from config.settings import Settings, SettingsError, current
+from domain.jobs.steadiness import Steady
 from jobs import controls, provisioning, reconcile, retention
 from jobs.backlog import Meter
 from jobs.controls import Controls
@@ -43,6 +44,10 @@ which a hint ends: without hints, what a job is late by."""
 
 ALWAYS = 1e9
 """Seconds: longer than any platform has run."""
+
+ABANDONED: LiteralString = "SET idle_session_timeout = '10s'"
+"""The server ends the lock's session, and with it the lock, when a frozen leader has not spoken for this long."""
+
 
 _WORKERS: LiteralString = """
 SELECT queues, sum(slots)::int AS slots FROM workers
@@ -85,20 +90,17 @@ class Leader:
     scheduler: Scheduler = field(default_factory=Scheduler)
     usage: Usage | None = None
     chores: list[Every] = field(default_factory=list)
+    steady: Steady = field(init=False)
 
     def __post_init__(self) -> None:
+        self.steady = Steady(self.settings.lease_seconds / 2, time.monotonic())
         self.chores = [
             Every(1.0, self._heartbeat),
             Every(0.5, self._read_workers),
             Every(2.0, self._read_runtimes),
             Every(0.5, self._settle),
             Every(0.5, self._read_controls),
-            # Not at once: after an outage of the database the workers renew their leases first.
-            Every(
-                1.0,
-                lambda: reconcile.reclaim_expired(self.tenancy, random.random),
-                time.monotonic() + self.settings.lease_seconds / 3,
-            ),
+            Every(1.0, self._reclaim),
             Every(1.0, self._requeue),
             Every(3.0, Meter(self.tenancy.platform, QUEUES)),
             Every(2.0, lambda: provisioning.submit_compensations(self.tenancy)),
@@ -113,6 +115,7 @@ class Leader:
     def round(self) -> int:
         """Do the chores that are due and dispatch what there is room for; returns how many jobs were dispatched."""
         now = time.monotonic()
+        self.steady.note(now)
         for chore in self.chores:
             chore(now)
         picked = self.scheduler.pick(self.tenancy.platform, self.pools, self.means, self.controls, now)
@@ -156,6 +159,13 @@ class Leader:
                     self.scheduler.settle(queue, tenant_id, runs - known_runs, seconds - known_seconds, self.controls)
         self.usage = {**(self.usage or {}), **usage}
 
+    def _reclaim(self) -> None:
+        """Not while workers may be unable to renew: after a standstill or an outage they get the time to do it first."""
+        now = time.monotonic()
+        self.steady.note(now)
+        if self.steady.lasted(now) > self.settings.lease_seconds / 3:
+            reconcile.reclaim_expired(self.tenancy, random.random)
+
     def _requeue(self) -> None:
         lost_memory = self.publisher.epoch_was_lost()
         reconcile.requeue_undelivered(self.tenancy, 0.0 if lost_memory else reconcile.STALE_DISPATCH_SECONDS)
@@ -165,6 +175,7 @@ class Leader:
 def lead(settings: Settings, tenancy: Tenancy, stopped: threading.Event, wake: threading.Event) -> None:
     """Wait for the lock, then lead until it is lost, the database goes away, or `stopped` is set. `wake` ends a pause."""
     with tenancy.platform.connect() as connection:
+        connection.execute(ABANDONED)
         while not _holds(connection):
             if stopped.wait(0.5):
                 return
@@ -201,6 +212,8 @@ def main() -> int:
     while not stopped.is_set():
         try:
             lead(settings, tenancy, stopped, wake)
+        except psycopg.errors.IdleSessionTimeout:
+            log.warning("dispatcher.leadership_lost", pid=os.getpid())
         except (psycopg.Error, OperationalError) as error:
             log.warning("dispatcher.database_unreachable", error=type(error).__name__)
             stopped.wait(0.5)
