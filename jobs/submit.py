@@ -29,12 +29,13 @@ INTERNAL = "§"
 
 INSERT: LiteralString = f"""
 INSERT INTO jobs (id, tenant_id, kind, queue, state, priority, max_attempts, deadline_seconds, run_at, payload_sealed,
-                  principal, request_id, traceparent, idempotency_key, idempotency_hash, unique_key, parent_id, replay_of)
+                  principal, request_id, traceparent, idempotency_key, idempotency_hash, unique_key, parent_id, replay_of,
+                  webhook_endpoint_id)
 VALUES (%(id)s, %(tenant_id)s, %(kind)s, %(queue)s,
         CASE WHEN %(run_at)s::timestamptz > now() THEN 'scheduled' ELSE 'queued' END,
         %(priority)s, %(max_attempts)s, %(deadline_seconds)s, coalesce(%(run_at)s, now()), %(payload_sealed)s,
         %(principal)s, %(request_id)s, %(traceparent)s, %(idempotency_key)s, %(idempotency_hash)s, %(unique_key)s,
-        %(parent_id)s, %(replay_of)s)
+        %(parent_id)s, %(replay_of)s, %(webhook_endpoint_id)s)
 ON CONFLICT DO NOTHING
 RETURNING {COLUMNS}
 """
@@ -54,7 +55,8 @@ class NewJob:
     """A submission. `payload` is what the client sent, still to be validated by the kind's schema.
 
     `run_at` in the past means now. `priority` runs from -100 to 100, higher first. `unique_key` lets only one live job
-    of the kind hold it; `idempotency_key` makes a repeated submission answer with the first one's job.
+    of the kind hold it; `idempotency_key` makes a repeated submission answer with the first one's job. The webhook endpoint, if
+    one is named, hears of the job's end whatever it subscribes to.
     """
 
     kind: str
@@ -68,6 +70,7 @@ class NewJob:
     replay_of: UUID | None = None
     request_id: str | None = None
     traceparent: str | None = None
+    webhook_endpoint_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +118,10 @@ def insert_parameters(tenancy: Tenancy, new: NewJob, vault: Vault | None = None)
     payload = validated(declared, new.payload)
     job_id = new_id()
     priority = declared.priority if new.priority is None else new.priority
-    fingerprint = json.dumps(
-        [new.kind, payload, new.run_at and new.run_at.isoformat(), priority, new.unique_key], sort_keys=True
-    )
+    asked = [new.kind, payload, new.run_at and new.run_at.isoformat(), priority, new.unique_key]
+    if new.webhook_endpoint_id is not None:
+        asked.append(str(new.webhook_endpoint_id))
+    fingerprint = json.dumps(asked, sort_keys=True)
     return {
         "id": job_id,
         "tenant_id": tenant_id,
@@ -136,6 +140,7 @@ def insert_parameters(tenancy: Tenancy, new: NewJob, vault: Vault | None = None)
         "unique_key": new.unique_key,
         "parent_id": new.parent_id,
         "replay_of": new.replay_of,
+        "webhook_endpoint_id": new.webhook_endpoint_id,
     }
 
 

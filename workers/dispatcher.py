@@ -21,6 +21,8 @@ import psycopg
 import structlog
 from sqlalchemy.exc import OperationalError
 
+import tasks
+from bus import relay
 from config.logging import configure
 from config.settings import Settings, SettingsError, current
 from jobs import reconcile
@@ -89,6 +91,8 @@ class Leader:
             Every(3.0, lambda: measure(self.tenancy.platform, QUEUES)),
             Every(10.0, lambda: reconcile.expire_finished(self.tenancy)),
             Every(10.0, lambda: reconcile.forget_dead_workers(self.tenancy)),
+            Every(0.1, lambda: relay.relay(self.tenancy)),
+            Every(60.0, lambda: relay.expire(self.tenancy)),
         ]
 
     def round(self) -> int:
@@ -144,6 +148,7 @@ def main() -> int:
     try:
         settings = current()
         configure(settings, "dispatcher")
+        tasks.load()  # so that the relay knows the subscribers
         tenancy = Tenancy(settings, "engine")
         tenancy.check()
     except SettingsError as error:

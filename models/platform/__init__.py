@@ -2,6 +2,7 @@
 
 from models.base import PlatformBase
 from models.platform.api_keys import ApiKey
+from models.platform.events import Event
 from models.platform.external_events import ExternalEvent
 from models.platform.idempotent_requests import IdempotentRequest
 from models.platform.jobs import Job
@@ -10,10 +11,12 @@ from models.platform.sessions import RefreshToken, Session
 from models.platform.signing_keys import SigningKey
 from models.platform.tenants import Tenant, TenantKey
 from models.platform.users import User
+from models.platform.webhook_endpoints import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from models.platform.workers import KindRuntime, Leader, QueueBacklog, Worker
 
 __all__ = [
-    "ApiKey", "ExternalEvent", "IdempotentRequest", "Job", "KindRuntime", "Leader", "Membership", "MembershipRole", "PlatformBase",
+    "ApiKey", "Event", "ExternalEvent", "IdempotentRequest", "Job", "KindRuntime", "Leader", "Membership", "MembershipRole", "PlatformBase",
     "QueueBacklog",
-    "RefreshToken", "Role", "RolePermission", "Session", "SigningKey", "Tenant", "TenantKey", "User", "Worker",
+    "RefreshToken", "Role", "RolePermission", "Session", "SigningKey", "Tenant", "TenantKey", "User", "WebhookAttempt", "WebhookDelivery",
+    "WebhookEndpoint", "Worker",
 ]  # fmt: skip

@@ -8,11 +8,13 @@ from uuid import UUID
 from flask import Response
 from flask_smorest import Blueprint
 
-from domain.errors import PermissionDenied, UnknownKind
+from bus import endpoints
+from domain.errors import FieldError, InvalidPayload, NotFound, PermissionDenied, UnknownKind
 from jobs import control, queries
 from jobs.kinds import KINDS, kind
 from jobs.rows import is_finished
 from jobs.submit import submit
+from tenancy.scopes import tenant_scope
 from web.auth import READABLE, can
 from web.context import principal, tenancy, tenant_id, watcher
 from web.idempotency import request_idempotency_key
@@ -45,6 +47,7 @@ def submit_job(body: dict[str, Any]) -> Response:
     with the first one's job.
     """
     _check_kind(body["kind"])
+    _check_endpoint(body["webhook_endpoint_id"])
     return accepted(submit(tenancy(), new_job(**body)))
 
 
@@ -142,6 +145,18 @@ def _check_kind(name: str) -> None:
     if kind(name).permission is None:
         raise UnknownKind(f"There is no job kind {name!r}; GET /api/v1/jobs/kinds lists them.")
     _check_permission(name)
+
+
+def _check_endpoint(endpoint_id: UUID | None) -> None:
+    """Raises `InvalidPayload` unless it is None or an endpoint of the tenant."""
+    if endpoint_id is None:
+        return
+    try:
+        with tenancy().platform.session(tenant_scope(tenant_id())) as session:
+            endpoints.find(session, tenant_id(), endpoint_id)
+    except NotFound as error:
+        fault = FieldError("/webhook_endpoint_id", "not_found", error.detail)
+        raise InvalidPayload("The webhook endpoint is unknown.", errors=(fault,)) from None
 
 
 def _check_permission(name: str) -> None:
