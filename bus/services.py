@@ -43,7 +43,7 @@ def register(name: str, function: Function, permission: str, schema: type[Schema
     SERVICES[name] = Service(name, function, permission, schema)
 
 
-def call(context: JobContext, name: str, **arguments: Any) -> Any:
+def call(context: JobContext, name: str, /, **arguments: Any) -> Any:
     """Call a service in the context's tenant and return what it returns.
 
     Raises `UnknownService`, `ServiceDenied` (the job's principal lacks the permission; jobs of the platform itself need none),

@@ -52,7 +52,7 @@ def post(
     except httpcore2.TimeoutException:
         raise Transient(f"No answer within {timeout:.0f} s.", code="timeout") from None
     except httpcore2.NetworkError as error:
-        if isinstance(error.__cause__, ssl.SSLError):
+        if any(isinstance(reason, ssl.SSLError) for reason in error.args):
             raise Transient("The receiver's certificate or TLS was refused.", code="tls_failed") from None
         raise Transient("The connection failed.", code="connection_failed") from None
     except httpcore2.ProtocolError:
