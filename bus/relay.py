@@ -14,6 +14,7 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy import Connection
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from bus.events import sealed
 from bus.subscribers import SUBSCRIBERS
@@ -33,10 +34,11 @@ AT_ONCE = 100
 RESULT_LIMIT = 32_768
 """Bytes of a job's result, as JSON, that its event carries; a larger one is to be read from the job."""
 
-_WAITING: LiteralString = "SELECT 1 FROM events WHERE relay_at <= now() LIMIT 1"
+_WAITING: LiteralString = "SELECT id FROM events WHERE relay_at <= now() ORDER BY relay_at, id LIMIT %(limit)s"
 _TAKE: LiteralString = """
 SELECT id, tenant_id, name, payload_sealed, job_id, endpoint_id FROM events
- WHERE relay_at <= now() ORDER BY relay_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+ WHERE relay_at <= now() AND (%(only)s::uuid IS NULL OR id = %(only)s)
+ ORDER BY relay_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 """
 _ENDPOINTS: LiteralString = """
 SELECT id, tenant_id, event_types FROM webhook_endpoints WHERE tenant_id = ANY(%(tenants)s) AND disabled_at IS NULL
@@ -59,19 +61,39 @@ log = structlog.get_logger(__name__)
 
 
 def relay(tenancy: Tenancy) -> int:
-    """Relay up to `AT_ONCE` events; returns how many were taken. A tenant whose keys cannot be had holds up its own only."""
-    if not tenancy.platform.fetch(_WAITING, {}):
-        return 0
-    with tenancy.platform.session(NO_SCOPE) as session:
-        connection = session.connection()
-        events = _rows(connection, _TAKE, {"limit": AT_ONCE})
-        endpoints = _endpoints(connection, events)
-        ended = _ended_jobs(connection, events)
-        work = _Work(tenancy)
-        for event in events:
-            work.add(event, endpoints.get(event["tenant_id"], ()), ended.get(event["job_id"]))
-        work.write(connection)
-    return len(events)
+    """Relay up to `AT_ONCE` events; returns how many were waiting.
+
+    An event that cannot be relayed, for whatever reason, waits a minute and holds up neither the others nor the dispatcher.
+    Raises what SQLAlchemy and psycopg raise when the database is away.
+    """
+    waiting = [row["id"] for row in tenancy.platform.fetch(_WAITING, {"limit": AT_ONCE})]
+    if not waiting or _relayed(tenancy, None):
+        return len(waiting)
+    for event_id in waiting:
+        if not _relayed(tenancy, event_id):
+            tenancy.platform.fetch(_LATER, {"id": event_id})
+    return len(waiting)
+
+
+def _relayed(tenancy: Tenancy, only: UUID | None) -> bool:
+    """Relay what waits, or `only` that event, in one transaction; false if that failed, which is logged."""
+    try:
+        with tenancy.platform.session(NO_SCOPE) as session:
+            connection = session.connection()
+            events = _rows(connection, _TAKE, {"limit": AT_ONCE, "only": only})
+            endpoints = _endpoints(connection, events)
+            ended = _ended_jobs(connection, events)
+            work = _Work(tenancy)
+            for event in events:
+                work.add(event, endpoints.get(event["tenant_id"], ()), ended.get(event["job_id"]))
+            work.write(connection)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        # Whatever is wrong with one event, jobs are dispatched and the other events relayed.
+        log.exception("event.relay_failed", event_id=None if only is None else str(only))
+        return False
+    return True
 
 
 def expire(tenancy: Tenancy) -> int:

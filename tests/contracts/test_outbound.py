@@ -29,7 +29,9 @@ LOOPBACK = parse_networks("127.0.0.0/8,::1/128")
 
 def send(url: str, timeout: float = 5.0, **options: Any) -> Answer:
     destination = parse_destination(url, LOOPBACK)
-    return post(destination, {"x-test": "1"}, b"{}", **{"allowed": LOOPBACK, "timeout": timeout, "limit": 100, **options})
+    return post(
+        destination, {"x-test": "1"}, b"{}", **{"allowed": LOOPBACK, "timeout": timeout, "limit": 100, **options}
+    )
 
 
 def test_the_answer_is_kept_up_to_the_limit(httpserver: HTTPServer) -> None:

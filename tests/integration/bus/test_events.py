@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 import tasks
 from bus import endpoints, events
@@ -147,15 +148,14 @@ def test_a_subscription_to_nothing_and_a_name_taken_are_mistakes(heard: list[UUI
     assert heard == []
 
 
-def test_a_relay_that_dies_has_done_nothing_and_the_next_does_it_all(
+def test_a_relay_that_is_cut_off_has_done_nothing_and_the_next_does_it_all(
     engine_tenancy: Tenancy, pooled_tenant: UUID, heard: list[UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     endpoint(engine_tenancy, pooled_tenant, "*")
     tell(engine_tenancy, pooled_tenant, "search.requested")
-    relayed_statement = "bus.relay._RELAYED"
     with monkeypatch.context() as patch:
-        patch.setattr(relayed_statement, "SELECT no_such_function(%(id)s, %(payload_sealed)s)")
-        with pytest.raises(Exception, match="no_such_function"):
+        patch.setattr("bus.relay._RELAYED", "SELECT pg_terminate_backend(pg_backend_pid()), %(id)s, %(payload_sealed)s")
+        with pytest.raises(OperationalError):
             relay(engine_tenancy)
     assert jobs(engine_tenancy, pooled_tenant, "event.handle") == []
     assert jobs(engine_tenancy, pooled_tenant, "webhook.deliver") == []
@@ -163,6 +163,23 @@ def test_a_relay_that_dies_has_done_nothing_and_the_next_does_it_all(
     assert len(jobs(engine_tenancy, pooled_tenant, "event.handle")) == 2
     assert len(jobs(engine_tenancy, pooled_tenant, "webhook.deliver")) == 1
     assert heard == []
+
+
+def test_an_event_that_cannot_be_relayed_holds_up_no_other(engine_tenancy: Tenancy, pooled_tenant: UUID) -> None:
+    hook = endpoint(engine_tenancy, pooled_tenant, "*")
+    told = [tell(engine_tenancy, pooled_tenant) for _ in range(3)]
+    engine_tenancy.platform.fetch(
+        "INSERT INTO webhook_deliveries (id, tenant_id, endpoint_id, event_id, job_id)"
+        " VALUES (%(id)s, %(tenant)s, %(hook)s, %(event)s, %(id)s)",
+        {"id": new_id(), "tenant": pooled_tenant, "hook": hook, "event": told[1]},
+    )
+    relayed(engine_tenancy)
+    assert len(jobs(engine_tenancy, pooled_tenant, "webhook.deliver")) == 2
+    waits = engine_tenancy.platform.fetch(
+        "DELETE FROM events WHERE relay_at IS NOT NULL AND tenant_id = %(tenant)s RETURNING id",
+        {"tenant": pooled_tenant},
+    )
+    assert [row["id"] for row in waits] == [told[1]]
 
 
 def test_relays_at_once_share_the_work_and_double_none(engine_tenancy: Tenancy, pooled_tenant: UUID) -> None:

@@ -72,9 +72,7 @@ def test_unknown_denied_and_invalid_are_three_errors(service: str, as_user: Call
     assert all(issubclass(error, Permanent) for error in (UnknownService, ServiceDenied, InvalidArguments))
 
 
-def test_one_who_is_denied_learns_nothing_about_the_arguments(
-    service: str, as_user: Callable[..., JobContext]
-) -> None:
+def test_one_who_is_denied_learns_nothing_about_the_arguments(service: str, as_user: Callable[..., JobContext]) -> None:
     with pytest.raises(ServiceDenied):
         call(as_user(), service, nonsense=1)
 

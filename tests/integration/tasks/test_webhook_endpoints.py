@@ -285,9 +285,7 @@ def verifying(request: Request, *secrets: str) -> set[str]:
     return found
 
 
-def test_a_receiver_that_hangs_is_given_up_after_the_timeout(
-    hooks: Hooks, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_receiver_that_hangs_is_given_up_after_the_timeout(hooks: Hooks, monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
 
     def hang(_request: Request) -> Response:

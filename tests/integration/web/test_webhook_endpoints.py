@@ -156,9 +156,7 @@ def test_a_test_event_goes_to_that_endpoint_alone_and_its_answer_can_be_read(
     assert caller.get(f"{EVENTS_PATH}/{delivery['event_id']}").json["type"] == "webhook.test"
 
 
-def test_a_delivery_is_repeated_with_the_same_event(
-    caller: Caller, sender: Tenancy, httpserver: HTTPServer
-) -> None:
+def test_a_delivery_is_repeated_with_the_same_event(caller: Caller, sender: Tenancy, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/hook").respond_with_data("")
     endpoint = made(caller, url=httpserver.url_for("/hook"), event_types=["notification.*"])
     event_id = tell(sender, caller.tenant_id)
