@@ -35,7 +35,8 @@ def create(
     endpoint = session.get(WebhookEndpoint, endpoint_id, with_for_update=True)
     secret = new_secret()
     if endpoint is None:
-        if (session.scalar(select(func.count()).select_from(WebhookEndpoint)) or 0) >= MOST:
+        present = select(func.count()).where(WebhookEndpoint.tenant_id == vault.tenant_id)
+        if (session.scalar(present) or 0) >= MOST:
             raise Conflict(f"A tenant has at most {MOST} webhook endpoints; delete one first.")
         endpoint = WebhookEndpoint(
             id=endpoint_id, tenant_id=vault.tenant_id, secret_sealed=b"", created_by=created_by, **values

@@ -20,7 +20,17 @@ class WebhookEndpoint(Identified, Created, PlatformBase):
     """
 
     __tablename__ = "webhook_endpoints"
-    __table_args__ = (UniqueConstraint("tenant_id", "id"),)
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "id"),
+        # Looked into whenever a job ends: empty for tenants that do not ask for that.
+        Index(
+            "ix_webhook_endpoints_wants_jobs",
+            "tenant_id",
+            postgresql_where=text(
+                "disabled_at IS NULL AND event_types && ARRAY['*', 'job.*', 'job.succeeded', 'job.failed', 'job.cancelled']"
+            ),
+        ),
+    )
 
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"))
     url: Mapped[str]

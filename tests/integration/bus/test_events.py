@@ -15,7 +15,7 @@ from bus import endpoints, events
 from bus.events import Event, announce, publish
 from bus.relay import RESULT_LIMIT, expire, relay
 from bus.subscribers import SUBSCRIBERS, subscriber_named, subscribes
-from domain.errors import NotFound, Transient
+from domain.errors import Conflict, NotFound, Transient
 from domain.identity.principals import system
 from domain.ids import new_id
 from domain.jobs.states import JobState
@@ -215,6 +215,17 @@ def test_a_tenant_whose_keys_cannot_be_had_holds_up_nobody_else(
         "DELETE FROM events WHERE tenant_id = %(id)s RETURNING relay_at > now() AS later", {"id": lost_one}
     )
     assert [row["later"] for row in waits] == [True]
+
+
+def test_a_tenants_endpoints_do_not_count_for_another(
+    engine_tenancy: Tenancy, make_tenant: Callable[..., UUID]
+) -> None:
+    full, other = make_tenant(), make_tenant()
+    for _ in range(endpoints.MOST):
+        endpoint(engine_tenancy, full, enabled=False)
+    with pytest.raises(Conflict):
+        endpoint(engine_tenancy, full)
+    endpoint(engine_tenancy, other)
 
 
 def test_events_are_read_within_their_tenant_only(engine_tenancy: Tenancy, make_tenant: Callable[..., UUID]) -> None:
