@@ -36,13 +36,14 @@ WITH keyed AS (
     ON CONFLICT DO NOTHING RETURNING job_id
 )
 INSERT INTO jobs (id, tenant_id, kind, queue, state, priority, max_attempts, deadline_seconds, run_at, payload_sealed,
-                  principal, request_id, traceparent, idempotency_key, idempotency_hash, unique_key, parent_id, replay_of)
+                  principal, request_id, traceparent, idempotency_key, idempotency_hash, unique_key, parent_id, replay_of,
+                  webhook_endpoint_id)
 SELECT %(id)s::uuid, %(tenant_id)s::uuid, %(kind)s::text, %(queue)s::text,
        CASE WHEN %(run_at)s::timestamptz > now() THEN 'scheduled' ELSE 'queued' END,
        %(priority)s::smallint, %(max_attempts)s::smallint, %(deadline_seconds)s::float8,
        coalesce(%(run_at)s::timestamptz, now()), %(payload_sealed)s::bytea, %(principal)s::text, %(request_id)s::text,
        %(traceparent)s::text, %(idempotency_key)s::text, %(idempotency_hash)s::bytea, %(unique_key)s::text,
-       %(parent_id)s::uuid, %(replay_of)s::uuid
+       %(parent_id)s::uuid, %(replay_of)s::uuid, %(webhook_endpoint_id)s::uuid
  WHERE %(idempotency_key)s::text IS NULL OR EXISTS (SELECT FROM keyed)
 ON CONFLICT DO NOTHING
 RETURNING {COLUMNS}
@@ -74,7 +75,8 @@ class NewJob:
     """A submission. `payload` is what the client sent, still to be validated by the kind's schema.
 
     `run_at` in the past means now. `priority` runs from -100 to 100, higher first. `unique_key` lets only one live job
-    of the kind hold it; `idempotency_key` makes a repeated submission answer with the first one's job.
+    of the kind hold it; `idempotency_key` makes a repeated submission answer with the first one's job. The webhook endpoint, if
+    one is named, hears of the job's end whatever it subscribes to.
     """
 
     kind: str
@@ -88,6 +90,7 @@ class NewJob:
     replay_of: UUID | None = None
     request_id: str | None = None
     traceparent: str | None = None
+    webhook_endpoint_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +153,10 @@ def insert_parameters(tenancy: Tenancy, new: NewJob, vault: Vault | None = None)
     payload = validated(declared, new.payload)
     job_id = new_id()
     priority = declared.priority if new.priority is None else new.priority
-    fingerprint = json.dumps(
-        [new.kind, payload, new.run_at and new.run_at.isoformat(), priority, new.unique_key], sort_keys=True
-    )
+    asked = [new.kind, payload, new.run_at and new.run_at.isoformat(), priority, new.unique_key]
+    if new.webhook_endpoint_id is not None:
+        asked.append(str(new.webhook_endpoint_id))
+    fingerprint = json.dumps(asked, sort_keys=True)
     return {
         "id": job_id,
         "tenant_id": tenant_id,
@@ -171,6 +175,7 @@ def insert_parameters(tenancy: Tenancy, new: NewJob, vault: Vault | None = None)
         "unique_key": new.unique_key,
         "parent_id": new.parent_id,
         "replay_of": new.replay_of,
+        "webhook_endpoint_id": new.webhook_endpoint_id,
     }
 
 

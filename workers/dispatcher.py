@@ -22,6 +22,8 @@ import psycopg
 import structlog
 from sqlalchemy.exc import OperationalError
 
+import tasks
+from bus import relay
 from config.logging import configure
 from config.settings import Settings, SettingsError, current
 from domain.jobs.steadiness import Steady
@@ -110,6 +112,8 @@ class Leader:
             Every(3600.0, lambda: retention.turn_months(self.tenancy.platform)),
             Every(10.0, lambda: reconcile.forget_dead_workers(self.tenancy)),
             Every(0.1, lambda: fire_due(self.tenancy, datetime.now(UTC))),
+            Every(0.1, lambda: relay.relay(self.tenancy)),
+            Every(60.0, lambda: relay.expire(self.tenancy)),
         ]
 
     def round(self) -> int:
@@ -195,6 +199,7 @@ def main() -> int:
     try:
         settings = current()
         configure(settings, "dispatcher")
+        tasks.load()  # so that the relay knows the subscribers
         tenancy = Tenancy(settings, "engine")
         tenancy.check()
     except SettingsError as error:

@@ -71,6 +71,7 @@ class Job(Identified, Created, PlatformBase):
     unique_key: Mapped[str | None]
     parent_id: Mapped[UUID | None]
     replay_of: Mapped[UUID | None]
+    webhook_endpoint_id: Mapped[UUID | None]
 
     token: Mapped[UUID | None]
     worker_id: Mapped[UUID | None]

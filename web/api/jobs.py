@@ -9,13 +9,15 @@ from uuid import UUID
 from flask import Response
 from flask_smorest import Blueprint
 
-from domain.errors import PermissionDenied
+from bus import endpoints
+from domain.errors import FieldError, InvalidPayload, NotFound, PermissionDenied
 from domain.jobs.times import is_past
 from jobs import control, queries
 from jobs.admission import admit
 from jobs.kinds import KINDS, kind
 from jobs.rows import is_finished
 from jobs.submit import submit, submitted_before
+from tenancy.scopes import tenant_scope
 from web.auth import READABLE, can
 from web.context import principal, tenancy, tenant_id, watcher
 from web.idempotency import request_idempotency_key
@@ -48,6 +50,7 @@ def submit_job(body: dict[str, Any]) -> Response:
     with the first one's job. A `run_at` more than a minute ago is refused, unless it repeats such a submission.
     """
     admit(principal(), body["kind"])
+    _check_endpoint(body["webhook_endpoint_id"])
     new = new_job(**body)
     if is_past(new.run_at, datetime.now(UTC)):
         return accepted(submitted_before(tenancy(), new))
@@ -141,6 +144,18 @@ def replay_job(job_id: UUID) -> Response:
     row = queries.get(tenancy(), tenant_id(), job_id)
     _check_permission(row["kind"])
     return accepted(control.replay(tenancy(), principal(), job_id, request_idempotency_key()))
+
+
+def _check_endpoint(endpoint_id: UUID | None) -> None:
+    """Raises `InvalidPayload` unless it is None or an endpoint of the tenant."""
+    if endpoint_id is None:
+        return
+    try:
+        with tenancy().platform.session(tenant_scope(tenant_id())) as session:
+            endpoints.find(session, tenant_id(), endpoint_id)
+    except NotFound as error:
+        fault = FieldError("/webhook_endpoint_id", "not_found", error.detail)
+        raise InvalidPayload("The webhook endpoint is unknown.", errors=(fault,)) from None
 
 
 def _check_permission(name: str) -> None:

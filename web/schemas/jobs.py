@@ -43,6 +43,14 @@ class JobCreateSchema(Schema):
         validate=validate.Length(min=1, max=200),
         metadata={"description": "Only one live job of the kind may hold it.", "example": "nightly-report"},
     )
+    webhook_endpoint_id = fields.UUID(
+        load_default=None,
+        allow_none=True,
+        metadata={
+            "description": "An endpoint of yours that gets this job's end, whatever it subscribes to.",
+            "example": None,
+        },
+    )
 
 
 class JobProgressSchema(Schema):
