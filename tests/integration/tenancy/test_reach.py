@@ -90,14 +90,19 @@ def test_what_a_silent_transaction_holds_is_free_after_a_while(settings: Setting
     frozen = Database(settings.engine_dsn, pool_size=1, application_name="test", idle_limit=1.0)
     other = Database(settings.engine_dsn, pool_size=1, application_name="test", patience=10)
     beat = text("INSERT INTO leaders (role, holder, epoch, heartbeat_at) VALUES ('test', 'test', 1, now())")
-    try:
-        with pytest.raises(DBAPIError, match="idle-in-transaction"), frozen.session({}) as session:  # noqa: PT012 - the session must have begun
+
+    def hold_up() -> None:
+        with frozen.session({}) as session:
             session.execute(beat)
             other.fetch(
                 "INSERT INTO leaders (role, holder, epoch, heartbeat_at) VALUES ('test', 'other', 1, now())"
                 " ON CONFLICT (role) DO NOTHING", {},
             )  # fmt: skip
             session.execute(text("SELECT 1"))
+
+    try:
+        with pytest.raises(DBAPIError, match="idle-in-transaction"):
+            hold_up()
         rows = other.fetch("DELETE FROM leaders WHERE role = 'test' RETURNING holder", {})
         assert rows == [{"holder": "other"}]
     finally:
