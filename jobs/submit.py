@@ -15,6 +15,7 @@ from marshmallow import ValidationError
 from domain.errors import FieldError, IdempotencyMismatch, InvalidPayload, PayloadTooLarge, UniqueKeyTaken
 from domain.identity.principals import Principal
 from domain.ids import new_id
+from jobs.hints import hints
 from jobs.kinds import Kind, kind, payload_schema
 from jobs.rows import COLUMNS, KEPT, LIVE, JobRow, seal_json
 from tenancy.access import Tenancy
@@ -114,6 +115,7 @@ def submit(tenancy: Tenancy, new: NewJob) -> Submitted:
     for _ in range(3):
         rows = tenancy.platform.fetch(INSERT, parameters, scope)
         if rows:
+            hints(tenancy.settings).due()
             return Submitted(rows[0], created=True)
         holders = tenancy.platform.fetch(HOLDER, parameters, scope)
         if holders:

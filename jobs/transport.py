@@ -63,12 +63,15 @@ def celery_app(settings: Settings, backend: str = "disabled://") -> Celery:
 def _redis_options() -> dict[str, Any]:
     return {
         "ack_emulation": False,
-        "priority_steps": [0],
+        "priority_steps": list(_PRIORITIES),
         "socket_connect_timeout": 3,
         "socket_keepalive": True,
         "health_check_interval": 5,
     }
 
+
+_EXPRESS, _NORMAL = _PRIORITIES = (0, 9)
+"""Redis lists that a queue has, the first one emptied first."""
 
 _IMPATIENT = {
     "socket_timeout": 3,
@@ -86,7 +89,8 @@ class Publisher:
 
     def __init__(self, app: Celery):
         self._app = app
-        if app.conf.broker_url.startswith(("redis", "unix")):
+        self._has_priorities = app.conf.broker_url.startswith(("redis", "unix"))
+        if self._has_priorities:
             app.conf.broker_transport_options = {**app.conf.broker_transport_options, **_IMPATIENT}
 
     def publish(self, messages: Sequence[Message]) -> tuple[Item, ...]:
@@ -123,6 +127,7 @@ class Publisher:
             task_id=f"{first_id}.{attempt + 1}" if single else None,
             queue=message.queue,
             ignore_result=True,
+            priority=(_EXPRESS if message.express else _NORMAL) if self._has_priorities else None,
             argsrepr=_shown(message),
             producer=producer,
         )

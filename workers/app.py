@@ -21,7 +21,8 @@ from config.logging import configure
 from config.settings import current
 from jobs.kinds import KINDS
 from jobs.transport import celery_app
-from workers import registration, runtime, ticks
+from workers import registration, runtime, shutdown, ticks
+from workers.consumer import OneAhead
 from workers.execution import JobsFailed, parse_items, run_message
 from workers.pulse import Held
 
@@ -40,6 +41,7 @@ for kind_name in KINDS:
     _register(kind_name)
 
 ticks.register(app)
+app.steps["consumer"].add(OneAhead)
 
 
 @setup_logging.connect
@@ -67,6 +69,7 @@ def _announce(sender: Any, **_: Any) -> None:
 @worker_shutting_down.connect
 def _take_no_more(**_: Any) -> None:
     registration.leaving()
+    shutdown.begin()
 
 
 @worker_process_shutdown.connect

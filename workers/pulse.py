@@ -18,6 +18,7 @@ import structlog
 
 from domain.errors import DeadlineExceeded
 from jobs.context import JobContext, draw
+from jobs.hints import Hints
 from jobs.leases import Progress, hand_back, renew, write_progress
 from jobs.outcomes import Outcome, failed, record
 from jobs.runtimes import observe
@@ -56,12 +57,14 @@ class Pulse:
     platform: Database
     lease_seconds: float
     on_overdue: Callable[[Held], None] | None = None
+    hints: Hints = field(default_factory=lambda: Hints(None))
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _flushing: threading.Lock = field(default_factory=threading.Lock)
     _held: dict[tuple[UUID, UUID], Held] = field(default_factory=dict)
     _outcomes: list[Outcome] = field(default_factory=list)
     _progress: dict[UUID, Progress] = field(default_factory=dict)
     _runtimes: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _usage: dict[tuple[UUID, str], tuple[int, float]] = field(default_factory=dict)
     _started: int | None = None
     _wake: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -83,14 +86,16 @@ class Pulse:
             entry.begun = (entry.job_id, entry.token) in self._held
             return entry.begun
 
-    def finish(self, entry: Held, outcome: Outcome, seconds: float) -> None:
-        """Hand over an outcome. The lease is renewed until it is written."""
+    def finish(self, entry: Held, outcome: Outcome, seconds: float, tenant: tuple[UUID, str]) -> None:
+        """Hand over an outcome and the seconds it took `tenant` (id, queue). The lease is renewed until it is written."""
         with self._lock:
             entry.finished = True
             told = self._progress.pop(entry.job_id, None)
             self._outcomes.append(outcome if told is None else replace(outcome, progress=told[2:]))
             runs, total = self._runtimes.get(outcome.kind, (0, 0.0))
             self._runtimes[outcome.kind] = (runs + 1, total + seconds)
+            runs, total = self._usage.get(tenant, (0, 0.0))
+            self._usage[tenant] = (runs + 1, total + seconds)
         self._wake.set()
 
     def abandon(self, entries: list[Held]) -> None:
@@ -121,6 +126,7 @@ class Pulse:
             with self._lock:
                 for outcome in outcomes:
                     self._held.pop((outcome.job_id, outcome.token), None)
+        self.hints.changed(taken)
         for outcome in outcomes:
             if outcome.job_id not in taken:
                 log.warning("job.outcome_fenced", job_id=str(outcome.job_id), kind=outcome.kind)
@@ -163,11 +169,13 @@ class Pulse:
         with self._lock:
             latest, self._progress = list(self._progress.values()), {}
         write_progress(self.platform, latest)
+        self.hints.changed(job_id for job_id, *_ in latest)
 
     def _observe_runtimes(self) -> None:
         with self._lock:
             observed, self._runtimes = self._runtimes, {}
-        observe(self.platform, observed)
+            usage, self._usage = self._usage, {}
+        observe(self.platform, observed, usage)
 
     def _hand_back_stuck(self, now: float) -> None:
         with self._lock:

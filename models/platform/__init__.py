@@ -10,10 +10,10 @@ from models.platform.sessions import RefreshToken, Session
 from models.platform.signing_keys import SigningKey
 from models.platform.tenants import Tenant, TenantKey
 from models.platform.users import User
-from models.platform.workers import KindRuntime, Leader, QueueBacklog, Worker
+from models.platform.workers import KindRuntime, Leader, QueueBacklog, TenantRuntime, Worker
 
 __all__ = [
     "ApiKey", "ExternalEvent", "IdempotentRequest", "Job", "JobKey", "KindRuntime", "Leader", "Membership", "MembershipRole", "PlatformBase",
     "QueueBacklog",
-    "RefreshToken", "Role", "RolePermission", "Session", "SigningKey", "Tenant", "TenantKey", "User", "Worker",
+    "RefreshToken", "Role", "RolePermission", "Session", "SigningKey", "Tenant", "TenantKey", "TenantRuntime", "User", "Worker",
 ]  # fmt: skip

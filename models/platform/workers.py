@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import BigInteger, Text
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -34,6 +35,18 @@ class KindRuntime(PlatformBase):
     kind: Mapped[str] = mapped_column(primary_key=True)
     mean_seconds: Mapped[float]
     runs: Mapped[int] = mapped_column(BigInteger)
+    updated_at: Mapped[datetime]
+
+
+class TenantRuntime(PlatformBase):
+    """How much of a queue's workers a tenant has used: what fairness settles its estimates with."""
+
+    __tablename__ = "tenant_runtimes"
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    queue: Mapped[str] = mapped_column(primary_key=True)
+    runs: Mapped[int] = mapped_column(BigInteger)
+    seconds: Mapped[float]
     updated_at: Mapped[datetime]
 
 

@@ -158,6 +158,25 @@ def sent(tenancy: Tenancy, tenant: UUID) -> dict[UUID, list[str]]:
 
 
 @pytest.mark.usefixtures("dispatcher")
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_a_worker_that_is_asked_to_stop_hands_back_what_takes_too_long(
+    engine: Engine, tenancy: Tenancy, ping: Callable[..., UUID], pool: str
+) -> None:
+    worker = engine.worker("default", concurrency=2, pool=pool, NEXUS_WORKER_STOP_SECONDS="1")
+    slow = ping(seconds=60)
+    until(lambda: running(tenancy) == [slow], 20, "the job running")
+    started = time.monotonic()
+    worker.terminate()
+    until(lambda: running(tenancy) == [], 10, "the job handed back")
+    assert time.monotonic() - started < 5
+    assert attempt_of(tenancy, slow) == 0
+    assert worker.wait(10) == 0
+    other = engine.worker("default", concurrency=2, pool=pool)
+    until(lambda: running(tenancy) == [slow], 20, "the job on another worker")
+    engine.kill(other)
+
+
+@pytest.mark.usefixtures("dispatcher")
 def test_a_worker_that_is_asked_to_stop_finishes_what_it_holds(
     engine: Engine, tenancy: Tenancy, ping: Callable[..., UUID]
 ) -> None:
