@@ -68,6 +68,11 @@ SELECT uuidv7(), t.id, 'system.ping', 'default', %(state)s, 5, 90, now() + make_
 _CLEAR: LiteralString = "DELETE FROM jobs WHERE state IN ('scheduled', 'queued', 'dispatched', 'running', 'retrying')"
 
 
+_UPDATES: LiteralString = """
+SELECT n_tup_upd AS updates, n_tup_hot_upd AS hot FROM pg_stat_user_tables WHERE relname = 'jobs_live'
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Side:
     """One of the two platforms, and the tenants whose jobs it gets in turns."""
@@ -97,6 +102,7 @@ def measure(ground: Ground, rows: int, tenants: int, jobs: int, rounds: int, pro
             for name, side in turns[number % 2 :] + turns[: number % 2]:
                 found[name].append(_cycle(side, jobs))
             progress.advance(task)
+        updates = {name: _updates(side) for name, side in (("empty", empty), ("full", full))}
         progress.update(task, description="growth: dispatch rounds")
         dispatch = _dispatch_rounds(full, lambda: progress.advance(task))
     steps = list(found["empty"][0])
@@ -106,7 +112,7 @@ def measure(ground: Ground, rows: int, tenants: int, jobs: int, rounds: int, pro
         for step in steps
     }
     return {"finished": rows, "tenants": tenants, "jobs": jobs, "rounds": rounds, "fill_seconds": filled,
-            "seconds_per_job": medians, "ratio": ratios, "dispatch_round_seconds": dispatch}  # fmt: skip
+            "seconds_per_job": medians, "ratio": ratios, "updates": updates, "dispatch_round_seconds": dispatch}  # fmt: skip
 
 
 def _side(ground: Ground, tenants: int) -> Side:
@@ -188,6 +194,11 @@ def _dispatch_rounds(side: Side, advance: Callable[[], None]) -> dict[str, float
         advance()
     platform.fetch(_CLEAR, {})
     return found
+
+
+def _updates(side: Side) -> dict[str, int]:
+    """Updates of live jobs so far, and those of them that touched no index. A job's last one moves it and is neither."""
+    return side.tenancy.platform.fetch_many([("SELECT pg_stat_force_next_flush()", {}), (_UPDATES, {})])[1][0]
 
 
 def _vacuum(side: Side) -> None:
