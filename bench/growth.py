@@ -12,7 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, LiteralString
 from uuid import UUID
@@ -81,6 +81,7 @@ class Side:
     owner_dsn: str
     tenants: Sequence[UUID]
     job: Mapping[str, Any]
+    scheduler: Scheduler = field(default_factory=Scheduler)
 
 
 def measure(ground: Ground, rows: int, tenants: int, jobs: int, rounds: int, progress: Progress) -> dict[str, Any]:
@@ -171,7 +172,7 @@ def _cycle(side: Side, jobs: int) -> dict[str, float]:
 
 
 def _pick(side: Side) -> list[Item]:
-    return [(each.id, each.attempt) for each in Scheduler().pick(side.tenancy.platform, POOLS, MEANS)]
+    return [(each.id, each.attempt) for each in side.scheduler.pick(side.tenancy.platform, POOLS, MEANS)]
 
 
 def _dispatch_rounds(side: Side, advance: Callable[[], None]) -> dict[str, float]:
