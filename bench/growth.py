@@ -2,8 +2,8 @@
 
 Two platforms stand on one PostgreSQL: one as after its first start, one with finished jobs of many tenants. Each round takes
 the same number of no-op jobs through submit, dispatch, claim and finish on both, with the engine's own statements and without
-Celery, so that the database is what is measured. Processor time is that of the PostgreSQL process that serves it and of this one together;
-unlike the seconds, it does not depend on what else the machine does.
+Celery, so that the database is what is measured. Processor time is that of the PostgreSQL process that serves it and of this
+one together; unlike the seconds, it hardly depends on what else the machine does.
 """
 
 from __future__ import annotations
