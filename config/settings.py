@@ -67,6 +67,7 @@ class Settings(BaseSettings):
     database_engine_url: PostgresUrl | None = Field(None, alias="DATABASE_ENGINE_URL")
     redis_url: RedisUrl | None = Field(None, alias="REDIS_URL")
     broker_url: BrokerUrl | None = Field(None, alias="BROKER_URL")
+    broker_queues: Literal["classic", "quorum"] = Field("classic", alias="NEXUS_BROKER_QUEUES")
     master_keys: Annotated[SecretStr | None, NoDecode] = Field(None, alias="NEXUS_MASTER_KEYS")
 
     default_tier: Literal["dedicated", "pooled"] = Field("dedicated", alias="NEXUS_DEFAULT_TIER")

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, LiteralString, Protocol
 from uuid import UUID
 
 import structlog
@@ -138,6 +138,12 @@ class JobContext:
             raise Cancelled("The job was cancelled while it ran.")
         if time.monotonic() > self.deadline:
             raise DeadlineExceeded(f"The attempt ran past its deadline ({self.kind}).")
+
+    def confirm(self) -> None:
+        """Raise `Cancelled` unless this attempt still holds the job, for effects that no row of ours can fence."""
+        query: LiteralString = "SELECT 1 FROM jobs WHERE id = %(id)s AND token = %(token)s"
+        if not self.tenancy.platform.fetch(query, {"id": self.job_id, "token": self.token}):
+            raise Cancelled("Another attempt of the job has taken over.")
 
     def wait(self, seconds: float) -> None:
         """Sleep, but stop early for a cancel or the deadline."""

@@ -17,7 +17,7 @@ from jobs.payloads.billing import BillingCycleSchema, WebhookProcessSchema
 from jobs.payloads.completions import CompletionCreateSchema
 from jobs.payloads.notifications import NotificationDeliverSchema
 from jobs.payloads.search import SearchQuerySchema, SearchSourceSchema
-from jobs.payloads.system import PingSchema, TenantProvisionSchema
+from jobs.payloads.system import PingSchema, TenantCompensateSchema, TenantProvisionSchema
 
 PROVIDER_RETRY = RetryPolicy(max_attempts=8, base_delay=1.0, max_delay=600.0)
 QUICK_RETRY = RetryPolicy(max_attempts=5, base_delay=0.2, max_delay=5.0)
@@ -49,7 +49,11 @@ KINDS: dict[str, Kind] = {
     for kind in (
         Kind("system.ping", "default", PingSchema, "job:create", QUICK_RETRY, timedelta(seconds=90)),
         Kind(
-            "tenant.provision", "provisioning", TenantProvisionSchema, None, RetryPolicy(6, 0.5, 30.0),
+            "tenant.provision", "provisioning", TenantProvisionSchema, None, RetryPolicy(10, 0.5, 120.0),
+            timedelta(minutes=10), batchable=False, needs_active_tenant=False,
+        ),
+        Kind(
+            "tenant.compensate", "provisioning", TenantCompensateSchema, None, RetryPolicy(10, 1.0, 600.0),
             timedelta(minutes=10), batchable=False, needs_active_tenant=False,
         ),
         Kind("notification.deliver", "notifications", NotificationDeliverSchema, "notification:create", PROVIDER_RETRY),

@@ -1,16 +1,16 @@
-"""`tenant.provision`: makes what a new tenant lives in, or undoes it all and says why."""
+"""`tenant.provision` makes what a new tenant lives in; `tenant.compensate` undoes it all and says why."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 from sqlalchemy import select
 
-from domain.errors import Cancelled, Permanent
 from jobs.context import JobContext
 from jobs.handlers import handles
-from jobs.kinds import KINDS
+from jobs.provisioning import given_up
 from models.platform import User
 from tenancy.database import tenant_scope
 from tenancy.provisioning import Provisioner
@@ -25,27 +25,32 @@ def provision(context: JobContext, payload: Mapping[str, Any]) -> Mapping[str, A
     return {"tenant_id": str(context.tenant_id), "state": context.tenant.state, "steps": done}
 
 
+@handles("tenant.compensate")
+def compensate(context: JobContext, _payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Undo a provisioning that was given up. One that was begun anew meanwhile is left alone.
+
+    This is the only place that undoes: an attempt that ended knows neither whether it was the last nor whether another
+    one has made the tenant since.
+    """
+    with closing(_saga(context)) as saga:
+        reason = given_up(context.tenancy, context.tenant_id)
+        undone = reason is not None and saga.compensate(reason)
+    return {"tenant_id": str(context.tenant_id), "undone": undone, "reason": reason}
+
+
 def _provision(context: JobContext) -> list[str]:
-    saga = Provisioner(context.settings, context.tenancy, context.tenant_id)
-    try:
-        return _run(context, saga)
-    except Exception as error:
-        final = isinstance(error, Permanent | Cancelled) or context.attempt >= KINDS[context.kind].retry.max_attempts
-        if final:
-            saga.compensate(f"{type(error).__name__}: provisioning was given up after {context.attempt} attempts")
-        raise
-    finally:
-        saga.close()
-
-
-def _run(context: JobContext, saga: Provisioner) -> list[str]:
-    steps = saga.steps()
-    for number, (name, step) in enumerate(steps):
-        context.progress(number, len(steps), name)
-        step()
-        context.log.info("tenant.provisioning_step", step=name)
-    context.progress(len(steps), len(steps), "active")
+    with closing(_saga(context)) as saga:
+        steps = saga.steps()
+        for number, (name, step) in enumerate(steps):
+            context.progress(number, len(steps), name)
+            step()
+            context.log.info("tenant.provisioning_step", step=name)
+        context.progress(len(steps), len(steps), "active")
     return [name for name, _ in steps]
+
+
+def _saga(context: JobContext) -> Provisioner:
+    return Provisioner(context.settings, context.tenancy, context.tenant_id, context.confirm)
 
 
 def _welcome(context: JobContext, payload: Mapping[str, Any]) -> None:

@@ -40,7 +40,7 @@ P = ParamSpec("P")
 
 TAKEOVER_SECONDS = 60
 KEEP_HOURS = 24
-"""How long an answer is kept at least; the scope's next request with a key removes what is older."""
+"""How long an answer is kept; the scope's next request with a key, or the leader's next sweep, removes what is older."""
 
 _KEY = re.compile(r"[\x20-\x7e]{1,200}")
 

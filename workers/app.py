@@ -34,7 +34,7 @@ def _register(name: str) -> None:
     def run(self: Task[Any, Any], items: list[list[Any]]) -> dict[str, int]:
         return run_message(runtime.runtime(), parse_items(items))
 
-    app.task(name=name, bind=True, throws=(JobsFailed,), ignore_result=True, acks_late=False)(run)
+    app.task(name=name, bind=True, throws=(JobsFailed,), ignore_result=True)(run)
 
 
 for kind_name in KINDS:

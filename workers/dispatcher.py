@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, LiteralString
 
 import psycopg
@@ -23,15 +24,17 @@ from sqlalchemy.exc import OperationalError
 
 from config.logging import configure
 from config.settings import Settings, SettingsError, current
-from jobs import reconcile, retention
+from jobs import controls, provisioning, reconcile, retention
 from jobs.backlog import Meter
 from jobs.controls import Controls
 from jobs.dispatch import Pool, Scheduler, pack, take_back
+from jobs.firing import fire_due
 from jobs.hints import DUE, Listener
 from jobs.kinds import QUEUES
 from jobs.runtimes import Usage, means, usage_since
 from jobs.transport import Publisher, celery_app
 from tenancy.access import Tenancy
+from tenancy.sweeping import sweep
 
 LOCK: LiteralString = "SELECT pg_try_advisory_lock(hashtext('nexus dispatcher')) AS held"
 BUSY_SECONDS, DEEP_SECONDS, IDLE_SECONDS = 0.002, 0.01, 0.05
@@ -89,6 +92,7 @@ class Leader:
             Every(0.5, self._read_workers),
             Every(2.0, self._read_runtimes),
             Every(0.5, self._settle),
+            Every(0.5, self._read_controls),
             # Not at once: after an outage of the database the workers renew their leases first.
             Every(
                 1.0,
@@ -97,10 +101,13 @@ class Leader:
             ),
             Every(1.0, self._requeue),
             Every(3.0, Meter(self.tenancy.platform, QUEUES)),
+            Every(2.0, lambda: provisioning.submit_compensations(self.tenancy)),
+            Every(10.0, lambda: sweep(self.tenancy.platform)),
             Every(1.0, lambda: retention.expire_short_lived(self.tenancy.platform)),
             Every(60.0, lambda: retention.free_keys(self.tenancy.platform)),
             Every(3600.0, lambda: retention.turn_months(self.tenancy.platform)),
             Every(10.0, lambda: reconcile.forget_dead_workers(self.tenancy)),
+            Every(0.1, lambda: fire_due(self.tenancy, datetime.now(UTC))),
         ]
 
     def round(self) -> int:
@@ -136,6 +143,9 @@ class Leader:
     def _read_runtimes(self) -> None:
         self.means = means(self.tenancy.platform)
 
+    def _read_controls(self) -> None:
+        self.controls = controls.read(self.tenancy.platform)
+
     def _settle(self) -> None:
         """Charge tenants what their runs took since the last look; the first look only learns where they stand."""
         usage = usage_since(self.tenancy.platform, ALWAYS if self.usage is None else 10.0)
@@ -149,6 +159,7 @@ class Leader:
     def _requeue(self) -> None:
         lost_memory = self.publisher.epoch_was_lost()
         reconcile.requeue_undelivered(self.tenancy, 0.0 if lost_memory else reconcile.STALE_DISPATCH_SECONDS)
+        reconcile.requeue_drained(self.tenancy, self.publisher.drained)
 
 
 def lead(settings: Settings, tenancy: Tenancy, stopped: threading.Event, wake: threading.Event) -> None:

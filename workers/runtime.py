@@ -55,7 +55,7 @@ def runtime() -> Runtime:
             if _runtime is None:
                 settings = current()
                 tenancy = Tenancy(settings, "engine")
-                pulse = Pulse(tenancy.platform, settings.lease_seconds, hints=hints(settings))
+                pulse = Pulse(tenancy.platform, settings.lease_seconds, _worker_id, hints=hints(settings))
                 _runtime = Runtime(settings, tenancy, pulse, _worker_id)
     return _runtime
 

@@ -16,3 +16,7 @@ class TenantProvisionSchema(Schema):
     """`owner_id` is the user who becomes the tenant's owner."""
 
     owner_id = fields.UUID(required=True)
+
+
+class TenantCompensateSchema(Schema):
+    """What is to be undone, and why, is read from the rows when it runs."""

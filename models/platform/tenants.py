@@ -24,6 +24,7 @@ class Tenant(Identified, Created, PlatformBase):
             name="state",
         ),
         Index("ix_tenants_billing_due", "billing_due_at", postgresql_where=text("billing_due_at IS NOT NULL")),
+        Index("ix_tenants_unsettled", "id", postgresql_where=text("state IN ('provisioning', 'failed')")),
     )
 
     name: Mapped[str]

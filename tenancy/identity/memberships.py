@@ -19,7 +19,10 @@ SELECT u.id, u.email, u.name, u.created_at, m.created_at AS joined_at, u.disable
 """
 _ONE_MEMBER: LiteralString = f"{_MEMBER} AND u.id = %(user_id)s"
 
-_TENANT: LiteralString = "SELECT t.id, t.name, t.tier, t.state, t.is_operator, t.version, t.created_at FROM tenants t"
+_TENANT: LiteralString = """
+SELECT t.id, t.name, t.tier, t.state, t.is_operator, t.version, t.created_at, t.settings ->> 'failure' AS failure
+  FROM tenants t
+"""
 _ALL: LiteralString = f"{_TENANT} WHERE t.state <> 'deleted'"
 _OF_USER: LiteralString = (
     f"{_TENANT} JOIN memberships m ON m.tenant_id = t.id AND m.user_id = %(user_id)s WHERE t.state <> 'deleted'"

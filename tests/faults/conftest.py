@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import LiteralString
 from uuid import UUID
 
+import psycopg
 import pytest
+from psycopg import sql
 
+from bench import brokers
 from bench.engine import Engine
+from bench.rabbitmq import PrivateRabbitMQ
 from cli.embedded.valkey import EmbeddedValkey
 from config.settings import Settings
 from domain.identity.principals import system
@@ -21,6 +27,7 @@ from tenancy.access import Tenancy
 from tenancy.bootstrap import prepare
 from tenancy.provisioning import Provisioner, create_tenant
 from tenancy.scopes import user_scope
+from tests.brokers import RABBITMQ, Broker
 from tests.conftest import Cluster, create_database, settings_for
 from workers.dispatcher import Leader
 
@@ -38,8 +45,16 @@ def platform(cluster: Cluster, worker_id: str, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[EmbeddedValkey]:
-    """A Valkey of this test's own."""
+def broker(broker_name: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Broker]:
+    """A Valkey of this test's own, or this worker's RabbitMQ as if nobody had used it."""
+    if broker_name == RABBITMQ:
+        server: PrivateRabbitMQ = request.getfixturevalue("rabbitmq")
+        if not server.processes:
+            server.start()
+        brokers.flush(server.url)
+        yield server
+        server.thaw()
+        return
     valkey = EmbeddedValkey(tmp_path / "broker")
     valkey.start()
     yield valkey
@@ -47,11 +62,12 @@ def broker(tmp_path: Path) -> Iterator[EmbeddedValkey]:
 
 
 @pytest.fixture
-def settings(platform: Settings, cluster: Cluster, broker: EmbeddedValkey) -> Settings:
+def settings(platform: Settings, cluster: Cluster, broker: Broker) -> Settings:
     """The platform with this test's broker. One second is the shortest lease that settings allow."""
     database = platform.owner_dsn.partition("?")[0].rpartition("/")[2]
     return settings_for(
-        cluster, database, platform.home, BROKER_URL=broker.url, REDIS_URL=broker.url, NEXUS_LEASE_SECONDS=3,
+        cluster, database, platform.home, BROKER_URL=broker.url,
+        REDIS_URL=broker.url if isinstance(broker, EmbeddedValkey) else cluster.valkey.url, NEXUS_LEASE_SECONDS=3,
         NEXUS_BILLING_TICK_SECONDS=0.5,
     )  # fmt: skip
 
@@ -99,18 +115,46 @@ def ping(tenancy: Tenancy, tenant: UUID) -> Callable[..., UUID]:
 
 def make_tenant(settings: Settings, tenancy: Tenancy, name: str = "Faulty Towers") -> UUID:
     """A provisioned pooled tenant with an owner of its own."""
-    tenant_id, owner = new_id(), new_id()
-    web = Tenancy(settings, "web")
-    with web.platform.session(user_scope(owner, tenant_id)) as session:
-        session.add(User(id=owner, email=f"{owner}@example.com", name="Owner", password_hash="none"))
-        session.flush()
-        create_tenant(session, web.ring, name=name, tier="pooled", owner_id=owner, tenant_id=tenant_id)
-    web.dispose()
+    tenant_id, _ = make_tenant_row(settings, "pooled", name)
     saga = Provisioner(settings, tenancy, tenant_id)
     for _, step in saga.steps():
         step()
     saga.close()
     return tenant_id
+
+
+def make_tenant_row(settings: Settings, tier: str, name: str = "Faulty Towers") -> tuple[UUID, UUID]:
+    """A tenant that is still to be provisioned, and its owner."""
+    tenant_id, owner = new_id(), new_id()
+    web = Tenancy(settings, "web")
+    with web.platform.session(user_scope(owner, tenant_id)) as session:
+        session.add(User(id=owner, email=f"{owner}@example.com", name="Owner", password_hash="none"))
+        session.flush()
+        create_tenant(session, web.ring, name=name, tier=tier, owner_id=owner, tenant_id=tenant_id)
+    web.dispose()
+    return tenant_id, owner
+
+
+@contextmanager
+def held(dsn: str, statement: sql.Composed | LiteralString, database: str | None = None) -> Iterator[int]:
+    """Runs the statement in a transaction that is rolled back after the block; gives the process id of its server.
+
+    Whoever needs what the statement locked waits that long: a way to stop a program at a known place.
+    """
+    options = {} if database is None else {"dbname": database}
+    with psycopg.connect(dsn, **options) as connection:  # type: ignore[arg-type]  # one of the connection's own words
+        connection.execute(statement)
+        try:
+            yield connection.info.backend_pid
+        finally:
+            connection.rollback()
+
+
+def someone_waits_for(dsn: str, pid: int) -> bool:
+    """Whether a statement waits for a lock that this server process holds."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        query: LiteralString = "SELECT 1 FROM pg_stat_activity WHERE %(pid)s = ANY(pg_blocking_pids(pid))"
+        return connection.execute(query, {"pid": pid}).fetchone() is not None
 
 
 def state(tenancy: Tenancy, job_id: UUID) -> str:

@@ -24,6 +24,8 @@ from workers.runtime import Runtime
 
 pytestmark = pytest.mark.faults
 
+tasks.load()
+
 
 def erase_keys(tenancy: Tenancy, tenant_id: UUID) -> None:
     """What erasing a tenant does, while a job of it is on its way."""

@@ -16,6 +16,7 @@ from sqlalchemy import select
 from bench.engine import Engine, until
 from config.settings import Settings
 from domain.identity.principals import system
+from jobs import reconcile
 from jobs.queries import get
 from jobs.rows import error_of
 from jobs.submit import NewJob, submit
@@ -155,6 +156,24 @@ def sent(tenancy: Tenancy, tenant: UUID) -> dict[UUID, list[str]]:
         for message_id, attempt_state in session.execute(of_sent):
             found.setdefault(message_id, []).append(attempt_state)
     return found
+
+
+@pytest.mark.both_brokers
+@pytest.mark.usefixtures("dispatcher")
+def test_a_busy_worker_takes_no_message_that_an_idle_one_could_run(
+    engine: Engine, tenancy: Tenancy, ping: Callable[..., UUID]
+) -> None:
+    workers = [engine.worker("default", name=name, concurrency=1) for name in ("first", "second")]
+    until(lambda: len(tenancy.platform.fetch("SELECT 1 FROM workers", {})) == 2, 20, "both workers")
+    long = ping(seconds=20.0)
+    until(lambda: running(tenancy) == [long], 20, "the long job running")
+    for _ in range(4):
+        quick = ping()
+        took = until(lambda job_id=quick: state(tenancy, job_id) == "succeeded", 20, "a quick job")  # type: ignore[misc]
+        assert took < reconcile.UNCLAIMED_SECONDS, "it waited behind the long one until it was taken for lost"
+    assert running(tenancy) == [long]
+    for worker in workers:  # they would finish the long job first
+        engine.kill(worker)
 
 
 @pytest.mark.usefixtures("dispatcher")

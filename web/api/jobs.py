@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from flask import Response
 from flask_smorest import Blueprint
 
-from domain.errors import PermissionDenied, UnknownKind
+from domain.errors import PermissionDenied
+from domain.jobs.times import is_past
 from jobs import control, queries
+from jobs.admission import admit
 from jobs.kinds import KINDS, kind
 from jobs.rows import is_finished
-from jobs.submit import submit
+from jobs.submit import submit, submitted_before
 from web.auth import READABLE, can
 from web.context import principal, tenancy, tenant_id, watcher
 from web.idempotency import request_idempotency_key
@@ -42,10 +45,13 @@ def submit_job(body: dict[str, Any]) -> Response:
     """Submit a job.
 
     Beside `job:create`, the permission of the kind is needed. With an `Idempotency-Key`, a repeated submission answers
-    with the first one's job.
+    with the first one's job. A `run_at` more than a minute ago is refused, unless it repeats such a submission.
     """
-    _check_kind(body["kind"])
-    return accepted(submit(tenancy(), new_job(**body)))
+    admit(principal(), body["kind"])
+    new = new_job(**body)
+    if is_past(new.run_at, datetime.now(UTC)):
+        return accepted(submitted_before(tenancy(), new))
+    return accepted(submit(tenancy(), new))
 
 
 @blueprint.route("", methods=["GET"])
@@ -135,13 +141,6 @@ def replay_job(job_id: UUID) -> Response:
     row = queries.get(tenancy(), tenant_id(), job_id)
     _check_permission(row["kind"])
     return accepted(control.replay(tenancy(), principal(), job_id, request_idempotency_key()))
-
-
-def _check_kind(name: str) -> None:
-    """Only public kinds are submitted, by who may do what they do. Raises `UnknownKind` and `PermissionDenied`."""
-    if kind(name).permission is None:
-        raise UnknownKind(f"There is no job kind {name!r}; GET /api/v1/jobs/kinds lists them.")
-    _check_permission(name)
 
 
 def _check_permission(name: str) -> None:

@@ -41,5 +41,14 @@ class TenantSchema(Schema):
         required=True, validate=validate.OneOf(["dedicated", "pooled", "external"]), metadata={"example": "dedicated"}
     )
     state = fields.String(required=True, validate=validate.OneOf(STATES), metadata={"example": "active"})
+    failure = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "Why it could not be made: an error's code and what followed. Null unless `failed`; replaying "
+            "the job that provisions it begins anew.",
+            "example": None,
+        },
+    )
     is_operator = fields.Boolean(required=True, metadata={"description": "Whether it is the platform's own tenant."})
     created_at = UtcDateTime(required=True)

@@ -77,6 +77,21 @@ def test_the_creator_owns_the_tenant_once_it_is_active(caller: Caller, person: P
     assert inside("GET", f"/roles/{roles['owner']['id']}").get_json() == roles["owner"]
 
 
+def test_a_tenant_that_could_not_be_made_says_why_to_its_owner(caller: Caller, engine_tenancy: Tenancy) -> None:
+    made = caller("POST", "/tenants", json={"name": "Acme", "tier": "pooled"}).get_json()
+    path = f"/tenants/{made['tenant_id']}"
+    assert caller("GET", path).get_json()["failure"] is None
+    provisioner = Provisioner(engine_tenancy.settings, engine_tenancy, UUID(made["tenant_id"]))
+    assert provisioner.compensate("worker_lost: provisioning was given up after 10 attempts")
+    provisioner.close()
+    tenant = caller("GET", path).get_json()
+    assert (tenant["state"], tenant["failure"]) == (
+        "failed",
+        "worker_lost: provisioning was given up after 10 attempts",
+    )
+    assert caller("GET", "/tenants").get_json()["items"] == [tenant]
+
+
 def test_without_a_tier_the_platforms_default_is_taken(caller: Caller, settings: Settings) -> None:
     made = caller("POST", "/tenants", json={"name": "Acme"}).get_json()
     assert caller("GET", f"/tenants/{made['tenant_id']}").get_json()["tier"] == settings.default_tier

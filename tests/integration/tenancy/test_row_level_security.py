@@ -22,8 +22,6 @@ from tenancy.scopes import tenant_scope, user_scope
 
 UNPROTECTED_PLATFORM = {
     "users",
-    "sessions",
-    "refresh_tokens",
     "signing_keys",
     "workers",
     "leaders",
