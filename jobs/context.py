@@ -141,7 +141,7 @@ class JobContext:
 
     def confirm(self) -> None:
         """Raise `Cancelled` unless this attempt still holds the job, for effects that no row of ours can fence."""
-        query: LiteralString = "SELECT 1 FROM jobs WHERE id = %(id)s AND token = %(token)s"
+        query: LiteralString = "SELECT 1 FROM jobs WHERE id = %(id)s AND token = %(token)s AND state = 'running'"
         if not self.tenancy.platform.fetch(query, {"id": self.job_id, "token": self.token}):
             raise Cancelled("Another attempt of the job has taken over.")
 
