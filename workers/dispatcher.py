@@ -29,6 +29,7 @@ from jobs.dispatch import Pool, pack, pick, take_back
 from jobs.kinds import QUEUES
 from jobs.runtimes import means
 from jobs.transport import Publisher, celery_app
+from jobs.waits import Waits
 from tenancy.access import Tenancy
 
 LOCK: LiteralString = "SELECT pg_try_advisory_lock(hashtext('nexus dispatcher')) AS held"
@@ -72,9 +73,11 @@ class Leader:
     publisher: Publisher
     pools: list[Pool] = field(default_factory=list)
     means: dict[str, float] = field(default_factory=dict)
+    waits: Waits = field(init=False)
     chores: list[Every] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.waits = Waits(self.tenancy)
         self.chores = [
             Every(1.0, self._heartbeat),
             Every(0.5, self._read_workers),
@@ -89,6 +92,8 @@ class Leader:
             Every(3.0, lambda: measure(self.tenancy.platform, QUEUES)),
             Every(10.0, lambda: reconcile.expire_finished(self.tenancy)),
             Every(10.0, lambda: reconcile.forget_dead_workers(self.tenancy)),
+            Every(0.2, self.waits.look),
+            Every(60.0, self.waits.forget),
         ]
 
     def round(self) -> int:

@@ -1,9 +1,10 @@
 """The states of a job and the moves between them.
 
-    scheduled ─▶ queued ─▶ dispatched ─▶ running ─▶ succeeded | failed | cancelled
+    scheduled ◀▶ queued ─▶ dispatched ─▶ running ─▶ succeeded | failed | cancelled
                    ▲ ▲──────────┘           │
                    └──────── retrying ◀─────┘
 
+A job that has not begun moves between `scheduled` and `queued` when a submission with its unique key replaces it.
 The SQL of `jobs/` makes these moves in single conditional updates; the property test drives it against `MOVES`.
 """
 
@@ -30,8 +31,8 @@ TERMINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 DUE = frozenset({JobState.SCHEDULED, JobState.QUEUED, JobState.RETRYING})
 
 MOVES: dict[JobState, frozenset[JobState]] = {
-    JobState.SCHEDULED: frozenset({JobState.DISPATCHED, JobState.CANCELLED}),
-    JobState.QUEUED: frozenset({JobState.DISPATCHED, JobState.CANCELLED}),
+    JobState.SCHEDULED: frozenset({JobState.QUEUED, JobState.DISPATCHED, JobState.CANCELLED}),
+    JobState.QUEUED: frozenset({JobState.SCHEDULED, JobState.DISPATCHED, JobState.CANCELLED}),
     JobState.RETRYING: frozenset({JobState.DISPATCHED, JobState.CANCELLED}),
     JobState.DISPATCHED: frozenset({JobState.RUNNING, JobState.QUEUED, JobState.CANCELLED}),
     JobState.RUNNING: frozenset(

@@ -8,15 +8,17 @@ from uuid import UUID
 from flask import Response
 from flask_smorest import Blueprint
 
-from domain.errors import PermissionDenied, UnknownKind
 from jobs import control, queries
-from jobs.kinds import KINDS, kind
+from jobs.bulk import Related, submit_related
+from jobs.kinds import KINDS
+from jobs.replacement import submit_or_replace
 from jobs.rows import is_finished
 from jobs.submit import submit
 from web.auth import READABLE, can
 from web.context import principal, tenancy, tenant_id, watcher
-from web.idempotency import request_idempotency_key
-from web.jobs_response import accepted, job_response, job_view, new_job
+from web.idempotency import idempotent, request_idempotency_key
+from web.job_submissions import check_kind, check_permission, plain_submission, submission_of
+from web.jobs_response import accepted, job_response, job_view
 from web.kind_schemas import describe
 from web.pagination import Envelope, read_page
 from web.preferences import wait_seconds
@@ -44,8 +46,13 @@ def submit_job(body: dict[str, Any]) -> Response:
     Beside `job:create`, the permission of the kind is needed. With an `Idempotency-Key`, a repeated submission answers
     with the first one's job.
     """
-    _check_kind(body["kind"])
-    return accepted(submit(tenancy(), new_job(**body)))
+    check_kind(body["kind"])
+    if body["on_conflict"] == "replace":
+        return _replace(body)
+    submission = submission_of(body, request_idempotency_key())
+    if isinstance(submission, Related):
+        return accepted(submit_related(tenancy(), submission))
+    return accepted(submit(tenancy(), submission))
 
 
 @blueprint.route("", methods=["GET"])
@@ -133,18 +140,11 @@ def cancel_job(job_id: UUID) -> Response:
 def replay_job(job_id: UUID) -> Response:
     """Run a failed or cancelled job again, as a new job with the same payload."""
     row = queries.get(tenancy(), tenant_id(), job_id)
-    _check_permission(row["kind"])
+    check_permission(row["kind"])
     return accepted(control.replay(tenancy(), principal(), job_id, request_idempotency_key()))
 
 
-def _check_kind(name: str) -> None:
-    """Only public kinds are submitted, by who may do what they do. Raises `UnknownKind` and `PermissionDenied`."""
-    if kind(name).permission is None:
-        raise UnknownKind(f"There is no job kind {name!r}; GET /api/v1/jobs/kinds lists them.")
-    _check_permission(name)
-
-
-def _check_permission(name: str) -> None:
-    needed = kind(name).permission
-    if needed is not None and not principal().may(needed):
-        raise PermissionDenied(f"The permission {needed} is missing.")
+@idempotent
+def _replace(body: dict[str, Any]) -> Response:
+    """The key of a request cannot stand in the row here, for several requests may shape the same job one after another."""
+    return accepted(submit_or_replace(tenancy(), plain_submission(body, None)))
