@@ -23,7 +23,7 @@ from tenancy.access import Tenancy
 from tenancy.database import tenant_scope
 from tenancy.vault import SealBroken
 
-SLICE = 2_000
+SLICE = 1_000
 """Dependencies that one look probes."""
 
 DECIDED_LIMIT = 500
@@ -39,8 +39,8 @@ WITH slice AS (
      ORDER BY depends_on, job_id LIMIT %(slice)s
 ), finished AS (
     SELECT s.job_id, s.depends_on, coalesce(j.state, 'expired') AS outcome
-      FROM slice s LEFT JOIN jobs j ON j.id = s.depends_on
-     WHERE j.id IS NULL OR j.state IN ('succeeded', 'failed', 'cancelled')
+      FROM slice s LEFT JOIN LATERAL (SELECT state FROM jobs WHERE id = s.depends_on LIMIT 1) j ON true
+     WHERE j.state IS NULL OR j.state IN ('succeeded', 'failed', 'cancelled')
 ), resolved AS (
     UPDATE job_dependencies d SET outcome = f.outcome FROM finished f
      WHERE d.job_id = f.job_id AND d.depends_on = f.depends_on AND d.outcome IS NULL

@@ -53,6 +53,7 @@ class Job(Identified, Created, PlatformBase):
         ),
         Index("ix_jobs_tenant_id_id", "tenant_id", "id"),
         Index("ix_jobs_parent_id", "parent_id", postgresql_where=text("parent_id IS NOT NULL")),
+        Index("ix_jobs_dead", "tenant_id", "state", "id", postgresql_where=text("state IN ('failed', 'cancelled')")),
         Index("ix_jobs_replay_of", "replay_of", postgresql_where=text("replay_of IS NOT NULL")),
         Index("ix_jobs_expires_at", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
         {"postgresql_with": {"fillfactor": "70"}},

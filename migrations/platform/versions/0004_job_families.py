@@ -1,4 +1,4 @@
-"""Jobs that wait for others, and finding what was replayed."""
+"""Jobs that wait for others, and finding what failed and what was replayed."""
 
 from __future__ import annotations
 
@@ -47,6 +47,12 @@ def upgrade() -> None:
         "job_dependencies",
         ["depends_on", "job_id"],
         postgresql_where=sa.text("outcome IS NULL"),
+    )
+    op.create_index(
+        "ix_jobs_dead",
+        "jobs",
+        ["tenant_id", "state", "id"],
+        postgresql_where=sa.text("state IN ('failed', 'cancelled')"),
     )
     op.create_index("ix_jobs_replay_of", "jobs", ["replay_of"], postgresql_where=sa.text("replay_of IS NOT NULL"))
     for table in TABLES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -171,3 +172,19 @@ def test_whatever_ends_a_job_keeps_it_for_its_kinds_retention(
     row = get(engine_tenancy, pooled_tenant, job_id)
     assert row["state"] in {"succeeded", "cancelled"}
     assert row["expires_at"] - row["finished_at"] == timedelta(days=3)
+
+
+def test_a_parent_whose_cancel_is_under_way_gets_no_child(engine_tenancy: Tenancy, pooled_tenant: UUID) -> None:
+    """The cancel's transaction holds the parent's row; the child waits for it, and must see the cancel then."""
+    parent = child(engine_tenancy, pooled_tenant, None)
+    with engine_tenancy.platform.connect() as connection, ThreadPoolExecutor(1) as pool:
+        with connection.transaction():
+            connection.execute(
+                "UPDATE jobs SET state = 'cancelled', cancel_requested = true, finished_at = now() WHERE id = %s",
+                (parent,),
+            )
+            late = pool.submit(child, engine_tenancy, pooled_tenant, parent)
+            _wait_for_lock(engine_tenancy, connection.info.backend_pid)
+        with pytest.raises(IllegalTransition, match="cancelled"):
+            late.result(30)
+    assert children_by_state(engine_tenancy, pooled_tenant, parent) == {}
