@@ -14,7 +14,7 @@ def main(context: click.Context) -> None:
     """Measure, print tables, and write var/bench.json."""
     report.show_machine()
     if context.invoked_subcommand is None:
-        for command in (api_start, provisioning, throughput, memory):
+        for command in (api_start, provisioning, throughput, growth, memory):
             context.invoke(command)
 
 
@@ -44,6 +44,29 @@ def throughput(jobs: int, rounds: int) -> None:
     )
     report.show("database round trips", ("step", "trips"), list(counted.items()))
     report.write("bench", {"throughput": found.as_json(), "round_trips": counted})
+
+
+@main.command()
+@click.option("--rows", default=1_000_000, show_default=True, help="Finished jobs of the grown platform.")
+@click.option("--tenants", default=2000, show_default=True, help="Its tenants.")
+@click.option("--jobs", default=2000, show_default=True, help="No-op jobs of each platform and round.")
+@click.option("--rounds", default=5, show_default=True, help="Rounds; the median of their ratios counts.")
+def growth(rows: int, tenants: int, jobs: int, rounds: int) -> None:
+    """What a job costs beside a long history and many tenants, to what it costs on an empty platform."""
+    from bench import growth as benchmark
+    from bench.ground import ground
+
+    with ground() as servers, Progress(console=report.console, transient=True) as progress:
+        found = benchmark.measure(servers, rows, tenants, jobs, rounds, progress)
+    empty, full = found["seconds_per_job"]["empty"], found["seconds_per_job"]["full"]
+    report.show(
+        f"microseconds per job: median of {rounds} rounds of {jobs} no-op jobs",
+        ("step", "empty platform", f"{rows:,} finished jobs, {tenants:,} tenants", "median ratio"),
+        [(step, empty[step] * 1e6, full[step] * 1e6, ratio) for step, ratio in found["ratio"].items()],
+    )
+    rounds_in_ms = [(name, seconds * 1e3) for name, seconds in found["dispatch_round_seconds"].items()]
+    report.show("milliseconds of a dispatch round, by tenants", ("tenants", "ms"), rounds_in_ms)
+    report.write("bench", {"growth": found})
 
 
 @main.command()

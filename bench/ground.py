@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+import psycopg
+from psycopg import sql
+
 from cli.embedded.home import Home
-from cli.embedded.postgres import EmbeddedPostgres
+from cli.embedded.postgres import DATABASE, EmbeddedPostgres
 from cli.embedded.secrets import secret
 from cli.embedded.valkey import EmbeddedValkey
 from config.settings import Settings, load
@@ -62,21 +65,43 @@ def ground() -> Iterator[Ground]:
     try:
         postgres.start()
         valkey.start()
-        settings = load(
-            _env_file=None, NEXUS_HOME=home, DATABASE_URL=postgres.dsn, REDIS_URL=valkey.url, BROKER_URL=valkey.url,
-            NEXUS_MASTER_KEYS=secret(Home(home), "NEXUS_MASTER_KEYS"), NEXUS_LOG_LEVEL="warning",
-            STRIPE_WEBHOOK_SECRET="whsec_bench", FLOWER_PASSWORD="bench",
-        )  # fmt: skip
-        prepare(settings)
-        tenancy = Tenancy(settings, "engine")
-        try:
-            yield Ground(home, settings, tenancy, valkey.url, _owner(settings))
-        finally:
-            tenancy.dispose()
+        settings = _settings(home, postgres.dsn, valkey.url)
+        with _prepared(home, settings, valkey.url) as made:
+            yield made
     finally:
         valkey.stop()
         postgres.stop()
         shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def second_platform(first: Ground) -> Iterator[Ground]:
+    """Another platform on the same servers, in a database of its own."""
+    name = f"{DATABASE}_second"
+    with psycopg.connect(first.settings.owner_dsn, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    dsn = first.settings.owner_dsn.replace(f"/{DATABASE}?", f"/{name}?")
+    settings = _settings(first.home, dsn, first.broker_url)
+    with _prepared(first.home, settings, first.broker_url) as made:
+        yield made
+
+
+def _settings(home: Path, dsn: str, redis_url: str) -> Settings:
+    return load(
+        _env_file=None, NEXUS_HOME=home, DATABASE_URL=dsn, REDIS_URL=redis_url, BROKER_URL=redis_url,
+        NEXUS_MASTER_KEYS=secret(Home(home), "NEXUS_MASTER_KEYS"), NEXUS_LOG_LEVEL="warning",
+        STRIPE_WEBHOOK_SECRET="whsec_bench", FLOWER_PASSWORD="bench",
+    )  # fmt: skip
+
+
+@contextmanager
+def _prepared(home: Path, settings: Settings, broker_url: str) -> Iterator[Ground]:
+    prepare(settings)
+    tenancy = Tenancy(settings, "engine")
+    try:
+        yield Ground(home, settings, tenancy, broker_url, _owner(settings))
+    finally:
+        tenancy.dispose()
 
 
 def _owner(settings: Settings) -> UUID:

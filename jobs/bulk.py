@@ -17,7 +17,7 @@ import psycopg
 from domain.errors import IllegalTransition, NexusError, UniqueKeyTaken
 from domain.jobs.families import AfterPolicy, Relative, check_parent, unknown_relative
 from jobs.families import relatives
-from jobs.rows import COLUMNS, HELD_UNTIL, JobRow
+from jobs.rows import COLUMNS, HELD_UNTIL, KEPT, LIVE, JobRow
 from jobs.submit import NewJob, Submitted, answer_from, insert_parameters
 from tenancy.access import Tenancy
 from tenancy.database import tenant_scope
@@ -31,25 +31,42 @@ _LOCK_PARENTS: LiteralString = """
 SELECT id FROM jobs WHERE id = ANY(%(parents)s::uuid[]) AND tenant_id = %(tenant_id)s ORDER BY id FOR SHARE
 """
 
-# In the order of the keys, so that two requests with the same keys wait for each other only one way.
+# In the order of the keys, so that two requests with the same keys wait for each other only one way. A key is written with
+# its job, as by `jobs.submit`.
 _INSERT: LiteralString = f"""
+WITH wanted AS MATERIALIZED (
+    SELECT n.*
+      FROM unnest(%(id)s::uuid[], %(tenant_id_)s::uuid[], %(kind)s::text[], %(queue)s::text[], %(priority)s::int[],
+                  %(max_attempts)s::int[], %(deadline_seconds)s::float8[], %(run_at)s::timestamptz[],
+                  %(payload_sealed)s::bytea[], %(principal)s::text[], %(request_id)s::text[], %(traceparent)s::text[],
+                  %(idempotency_key)s::text[], %(idempotency_hash)s::bytea[], %(unique_key)s::text[], %(parent_id)s::uuid[],
+                  %(replay_of)s::uuid[])
+        AS n (id, tenant_id, kind, queue, priority, max_attempts, deadline_seconds, run_at, payload_sealed, principal,
+              request_id, traceparent, idempotency_key, idempotency_hash, unique_key, parent_id, replay_of)
+     WHERE n.parent_id IS NULL OR n.parent_id <> ALL(%(parents)s::uuid[])
+        OR EXISTS (SELECT FROM jobs WHERE id = n.parent_id AND NOT cancel_requested AND {LIVE})
+     ORDER BY n.idempotency_key, n.kind, n.unique_key, n.id
+), keyed AS (
+    INSERT INTO job_keys (tenant_id, key, job_id)
+    SELECT tenant_id, idempotency_key, id FROM wanted WHERE idempotency_key IS NOT NULL
+    ON CONFLICT DO NOTHING RETURNING job_id
+)
 INSERT INTO jobs (id, tenant_id, kind, queue, state, priority, max_attempts, deadline_seconds, run_at, payload_sealed,
                   principal, request_id, traceparent, idempotency_key, idempotency_hash, unique_key, parent_id, replay_of)
 SELECT n.id, n.tenant_id, n.kind, n.queue, CASE WHEN n.run_at > now() THEN 'scheduled' ELSE 'queued' END, n.priority,
        n.max_attempts, n.deadline_seconds, coalesce(n.run_at, now()), n.payload_sealed, n.principal, n.request_id,
        n.traceparent, n.idempotency_key, n.idempotency_hash, n.unique_key, n.parent_id, n.replay_of
-  FROM unnest(%(id)s::uuid[], %(tenant_id_)s::uuid[], %(kind)s::text[], %(queue)s::text[], %(priority)s::int[],
-              %(max_attempts)s::int[], %(deadline_seconds)s::float8[], %(run_at)s::timestamptz[], %(payload_sealed)s::bytea[],
-              %(principal)s::text[], %(request_id)s::text[], %(traceparent)s::text[], %(idempotency_key)s::text[],
-              %(idempotency_hash)s::bytea[], %(unique_key)s::text[], %(parent_id)s::uuid[], %(replay_of)s::uuid[])
-    AS n (id, tenant_id, kind, queue, priority, max_attempts, deadline_seconds, run_at, payload_sealed, principal, request_id,
-          traceparent, idempotency_key, idempotency_hash, unique_key, parent_id, replay_of)
- WHERE n.parent_id IS NULL OR n.parent_id <> ALL(%(parents)s::uuid[])
-    OR EXISTS (SELECT FROM jobs p WHERE p.id = n.parent_id AND NOT p.cancel_requested
-                  AND p.state NOT IN ('succeeded', 'failed', 'cancelled'))
- ORDER BY n.idempotency_key, n.kind, n.unique_key, n.id
+  FROM wanted n
+ WHERE n.idempotency_key IS NULL OR n.id IN (SELECT job_id FROM keyed)
 ON CONFLICT DO NOTHING
 RETURNING {COLUMNS}
+"""
+
+# As `jobs.submit` frees a key whose job is past its retention, or was never inserted.
+_FREE_KEYS: LiteralString = f"""
+DELETE FROM job_keys k
+ WHERE k.tenant_id = %(tenant_id)s AND k.key = ANY(%(keys)s::text[])
+   AND NOT EXISTS (SELECT FROM jobs WHERE id = k.job_id AND {KEPT})
 """
 
 _WAIT: LiteralString = """
@@ -71,11 +88,15 @@ SELECT n.id AS refused, h.*
   FROM unnest(%(id)s::uuid[], %(kind)s::text[], %(idempotency_key)s::text[], %(unique_key)s::text[])
     AS n (id, kind, idempotency_key, unique_key)
  CROSS JOIN LATERAL (
-    SELECT {COLUMNS}, idempotency_key FROM jobs j
-     WHERE j.tenant_id = %(tenant_id)s
-       AND (j.idempotency_key = n.idempotency_key
-            OR (j.kind = n.kind AND j.unique_key = n.unique_key AND j.state NOT IN ('succeeded', 'failed', 'cancelled')))
-     ORDER BY (j.idempotency_key = n.idempotency_key) DESC NULLS LAST LIMIT 1) h
+    SELECT * FROM (
+        SELECT {COLUMNS}, idempotency_key FROM jobs
+         WHERE id = (SELECT job_id FROM job_keys WHERE tenant_id = %(tenant_id)s AND key = n.idempotency_key)
+           AND tenant_id = %(tenant_id)s AND {KEPT}
+        UNION ALL
+        SELECT {COLUMNS}, idempotency_key FROM jobs
+         WHERE tenant_id = %(tenant_id)s AND kind = n.kind AND unique_key = n.unique_key AND {LIVE}
+    ) AS holders
+     ORDER BY (holders.idempotency_key = n.idempotency_key) DESC NULLS LAST LIMIT 1) h
  WHERE (n.idempotency_key IS NOT NULL OR n.unique_key IS NOT NULL) AND NOT EXISTS (SELECT FROM jobs i WHERE i.id = n.id)
 """
 
@@ -127,6 +148,7 @@ def submit_many(tenancy: Tenancy, submissions: Sequence[NewJob | Related]) -> li
             if answer is not None:
                 answers[place] = answer
                 del open_[place]
+        _free_keys(tenancy, tenant_id, [parameters["idempotency_key"] for _, parameters in open_.values()])
     for place, (each, _) in open_.items():
         answers[place] = _still_refused(tenancy, tenant_id, each, checked)
     return [answer for answer in answers if answer is not None]
@@ -205,6 +227,12 @@ def _run(
         except psycopg.errors.DeadlockDetected:
             continue
     return tenancy.platform.fetch_many(statements, tenant_scope(tenant_id))
+
+
+def _free_keys(tenancy: Tenancy, tenant_id: UUID, keys: Sequence[str | None]) -> None:
+    wanted = [key for key in keys if key is not None]
+    if wanted:
+        tenancy.platform.fetch(_FREE_KEYS, {"tenant_id": tenant_id, "keys": wanted}, tenant_scope(tenant_id))
 
 
 def _answer(new: NewJob, parameters: Mapping[str, Any], found: Mapping[UUID, JobRow]) -> Answer | None:

@@ -109,7 +109,7 @@ class JobContext:
         plain = json.dumps(data).encode()
         sealed = self.tenancy.vault(self.tenant_id).seal(plain, "jobs", "checkpoint_sealed", self.job_id)
         self.tenancy.platform.fetch(
-            "UPDATE jobs SET checkpoint_sealed = %(sealed)s WHERE id = %(id)s AND token = %(token)s",
+            "UPDATE jobs SET checkpoint_sealed = %(sealed)s WHERE id = %(id)s AND token = %(token)s AND state = 'running'",
             {"sealed": sealed, "id": self.job_id, "token": self.token},
         )
         self._checkpoint = sealed

@@ -25,18 +25,17 @@ WITH RECURSIVE pools AS (
 ), flying AS (
     SELECT p.pool, sum(coalesce(k.weight, 1)) AS taken
       FROM jobs j JOIN pools p ON p.queue = j.queue LEFT JOIN weights k ON k.kind = j.kind
-     WHERE j.state IN ('dispatched', 'running') GROUP BY p.pool
+     WHERE j.stage = 'in_flight' GROUP BY p.pool
 ), free AS (
     SELECT p.queue, p.pool, p.room - coalesce(f.taken, 0) AS room FROM pools p LEFT JOIN flying f ON f.pool = p.pool
      WHERE p.room - coalesce(f.taken, 0) > 0.999
 ), waiting AS (
     (SELECT f.queue, f.pool, f.room, t.tenant_id FROM free f CROSS JOIN LATERAL (
-        SELECT tenant_id FROM jobs WHERE queue = f.queue AND state IN ('scheduled', 'queued', 'retrying')
+        SELECT tenant_id FROM jobs WHERE queue = f.queue AND stage = 'due'
          ORDER BY tenant_id LIMIT 1) t)
     UNION ALL
     SELECT w.queue, w.pool, w.room, t.tenant_id FROM waiting w CROSS JOIN LATERAL (
-        SELECT tenant_id FROM jobs WHERE queue = w.queue AND state IN ('scheduled', 'queued', 'retrying')
-           AND tenant_id > w.tenant_id
+        SELECT tenant_id FROM jobs WHERE queue = w.queue AND stage = 'due' AND tenant_id > w.tenant_id
          ORDER BY tenant_id LIMIT 1) t
 ), shares AS (
     SELECT w.*, ceil(1 + w.room * %(largest)s / count(*) OVER (PARTITION BY w.pool))::int AS most FROM waiting w
@@ -45,8 +44,8 @@ WITH RECURSIVE pools AS (
            row_number() OVER (PARTITION BY s.pool, s.tenant_id ORDER BY j.priority DESC, j.run_at, j.id) AS turn
       FROM shares s CROSS JOIN LATERAL (
         SELECT id, kind, priority, run_at FROM jobs
-         WHERE queue = s.queue AND tenant_id = s.tenant_id AND state IN ('scheduled', 'queued', 'retrying')
-           AND run_at <= now() AND kind = ANY(%(kinds)s)
+         WHERE queue = s.queue AND tenant_id = s.tenant_id AND stage = 'due'
+           AND kind = ANY(%(kinds)s)
          ORDER BY priority DESC, run_at LIMIT s.most) j
       JOIN weights k ON k.kind = j.kind
 ), ranked AS (
@@ -60,8 +59,15 @@ WITH RECURSIVE pools AS (
 )
 UPDATE jobs j SET state = 'dispatched', dispatched_at = now()
   FROM picked
- WHERE j.id = picked.id AND j.state IN ('scheduled', 'queued', 'retrying')
+ WHERE j.id = picked.id AND j.state = 'queued'
 RETURNING j.id, j.kind, j.queue, j.attempt, j.single, picked.place, picked.deep
+"""
+
+_PROMOTE: LiteralString = """
+UPDATE jobs SET state = 'queued'
+ WHERE state IN ('scheduled', 'retrying') AND id IN (
+    SELECT id FROM jobs WHERE stage = 'waiting' AND run_at <= now()
+     ORDER BY run_at LIMIT 1000)
 """
 
 _RETURN: LiteralString = """
@@ -80,8 +86,9 @@ class Pool:
 
 
 def pick(platform: Database, pools: Sequence[Pool], means: Mapping[str, float]) -> list[Mapping[str, Any]]:
-    """Mark as many due jobs dispatched as the pools have room for; returns them in the order they should run.
+    """Queue the jobs whose time has come, and mark as many queued ones dispatched as the pools have room for.
 
+    Returns these in the order they should run. What waits for its time is in no list that a round reads.
     `means` holds runtimes in seconds by kind. A row is `deep` if its pool had more due than room. Jobs of a kind that
     this version does not know are left for one that does.
     """
@@ -97,7 +104,8 @@ def pick(platform: Database, pools: Sequence[Pool], means: Mapping[str, float]) 
         "weights": [weight(means.get(kind.name), batchable=kind.batchable) for kind in KINDS.values()],
         "largest": LARGEST_BATCH,
     }
-    return sorted(platform.fetch(_PICK, parameters, RELAXED), key=lambda row: row["place"])
+    _, rows = platform.fetch_many([(_PROMOTE, {}), (_PICK, parameters)], RELAXED)
+    return sorted(rows, key=lambda row: row["place"])
 
 
 def pack(

@@ -9,14 +9,14 @@ from uuid import UUID
 from domain.jobs.families import DEPTH_LIMIT, Relative
 from domain.jobs.states import JobState
 from jobs.kinds import RETENTION, retentions
-from jobs.rows import COLUMNS, JobRow
+from jobs.rows import COLUMNS, KEPT, LIVE, JobRow
 from tenancy.access import Tenancy
 from tenancy.database import tenant_scope
 
-_RELATIVES: LiteralString = """
+_RELATIVES: LiteralString = f"""
 WITH RECURSIVE line AS (
     SELECT id AS job_id, parent_id, state, cancel_requested, 1 AS depth FROM jobs
-     WHERE id = ANY(%(ids)s::uuid[]) AND tenant_id = %(tenant_id)s
+     WHERE id = ANY(%(ids)s::uuid[]) AND tenant_id = %(tenant_id)s AND {KEPT}
     UNION ALL
     SELECT l.job_id, j.parent_id, l.state, l.cancel_requested, l.depth + 1
       FROM line l JOIN jobs j ON j.id = l.parent_id AND j.tenant_id = %(tenant_id)s WHERE l.depth < %(deepest)s
@@ -24,10 +24,10 @@ WITH RECURSIVE line AS (
 SELECT job_id, state, cancel_requested, max(depth) AS depth FROM line GROUP BY job_id, state, cancel_requested
 """
 
-_COUNTS: LiteralString = """
+_COUNTS: LiteralString = f"""
 SELECT CASE WHEN state = 'dispatched' OR (state = 'scheduled' AND run_at <= now()) THEN 'queued' ELSE state END AS state,
        count(*) AS jobs
-  FROM jobs WHERE tenant_id = %(tenant_id)s AND parent_id = %(id)s GROUP BY 1
+  FROM jobs WHERE tenant_id = %(tenant_id)s AND parent_id = %(id)s AND {KEPT} GROUP BY 1
 """
 
 _CANCELLED: LiteralString = f"""
@@ -42,7 +42,7 @@ _CANCEL: LiteralString = f"""
 UPDATE jobs j
 {_CANCELLED}
  WHERE id = %(id)s AND tenant_id = %(tenant_id)s
-   AND state NOT IN ('succeeded', 'failed', 'cancelled') AND NOT cancel_requested
+   AND {LIVE} AND NOT cancel_requested
 RETURNING {COLUMNS}
 """
 
@@ -54,13 +54,13 @@ WITH RECURSIVE family AS (
     UNION
     SELECT j.id FROM jobs j JOIN family f ON j.parent_id = f.id WHERE j.tenant_id = %(tenant_id)s
 ), locked AS MATERIALIZED (
-    SELECT id FROM jobs WHERE id IN (SELECT id FROM family) AND state NOT IN ('succeeded', 'failed', 'cancelled')
+    SELECT id FROM jobs WHERE id IN (SELECT id FROM family) AND {LIVE}
      ORDER BY id FOR UPDATE
 )
 UPDATE jobs j
 {_CANCELLED}
   FROM locked
- WHERE j.id = locked.id AND j.state NOT IN ('succeeded', 'failed', 'cancelled') AND NOT j.cancel_requested
+ WHERE j.id = locked.id AND j.state IN ('scheduled', 'queued', 'dispatched', 'running', 'retrying') AND NOT j.cancel_requested
    AND EXISTS (SELECT FROM jobs p WHERE p.id = %(id)s AND p.tenant_id = %(tenant_id)s AND p.cancel_requested
                   AND p.state IN ('cancelled', 'running'))
 """

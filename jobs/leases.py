@@ -33,7 +33,7 @@ RETURNING j.id, j.tenant_id, j.kind, j.attempt, j.max_attempts, j.deadline_secon
 _RENEW: LiteralString = """
 UPDATE jobs j SET lease_until = now() + make_interval(secs => %(lease)s)
   FROM unnest(%(ids)s::uuid[], %(tokens)s::uuid[]) AS m (id, token)
- WHERE j.id = m.id AND j.token = m.token
+ WHERE j.id = m.id AND j.token = m.token AND j.state = 'running'
 RETURNING j.id, j.cancel_requested
 """
 
@@ -42,7 +42,7 @@ UPDATE jobs j
    SET progress_done = m.done, progress_total = m.total, progress_message = m.message, version = version + 1
   FROM unnest(%(ids)s::uuid[], %(tokens)s::uuid[], %(done)s::int[], %(total)s::int[], %(messages)s::text[])
     AS m (id, token, done, total, message)
- WHERE j.id = m.id AND j.token = m.token
+ WHERE j.id = m.id AND j.token = m.token AND j.state = 'running'
 """
 
 _HAND_BACK: LiteralString = f"""
@@ -52,7 +52,7 @@ UPDATE jobs j
        expires_at = CASE WHEN j.cancel_requested THEN now() + {RETENTION} END,
        attempt = j.attempt - 1, token = NULL, worker_id = NULL, lease_until = NULL, started_at = NULL,
        version = version + 1
- WHERE j.id = ANY(%(ids)s) AND j.token = %(token)s
+ WHERE j.id = ANY(%(ids)s) AND j.token = %(token)s AND j.state = 'running'
 """
 
 

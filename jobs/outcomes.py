@@ -33,7 +33,7 @@ UPDATE jobs j
               %(codes)s::text[], %(delays)s::float8[], %(retentions)s::float8[], %(singles)s::bool[],
               %(counted)s::bool[], %(done)s::int[], %(total)s::int[], %(messages)s::text[])
     AS o (id, token, state, result, error, code, delay, retention, single, counted, done, total, message)
- WHERE j.id = o.id AND j.token = o.token
+ WHERE j.id = o.id AND j.token = o.token AND j.state = 'running'
 RETURNING j.id
 """
 

@@ -7,11 +7,11 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 from domain.errors import NotFound
-from jobs.rows import COLUMNS, JobRow
+from jobs.rows import COLUMNS, KEPT, JobRow
 from tenancy.access import Tenancy
 from tenancy.database import tenant_scope
 
-_GET: LiteralString = f"SELECT {COLUMNS} FROM jobs WHERE id = %(id)s AND tenant_id = %(tenant_id)s"
+_GET: LiteralString = f"SELECT {COLUMNS} FROM jobs WHERE id = %(id)s AND tenant_id = %(tenant_id)s AND {KEPT}"
 
 FILTERS: dict[str, LiteralString] = {
     "kind": "kind = %(kind)s",
@@ -52,7 +52,7 @@ def page(
     limit: int = 50,
 ) -> list[JobRow]:
     """Up to `limit` jobs that come after the id `after`, by time of submission (ids sort by it)."""
-    conditions: list[LiteralString] = ["tenant_id = %(tenant_id)s"]
+    conditions: list[LiteralString] = ["tenant_id = %(tenant_id)s", KEPT]
     parameters: dict[str, Any] = {"tenant_id": tenant_id, "limit": limit, "after": after}
     if state is not None:
         conditions.append(_STATES[state])

@@ -18,17 +18,13 @@ STALE_DISPATCH_SECONDS = 10.0
 
 _EXPIRED: LiteralString = """
 SELECT id, tenant_id, kind, attempt, max_attempts, token FROM jobs
- WHERE state = 'running' AND lease_until < now() ORDER BY lease_until LIMIT 1000
+ WHERE state = 'running' AND stage = 'in_flight' AND lease_until < now() ORDER BY lease_until LIMIT 1000
 """
 
 _REQUEUE: LiteralString = """
 UPDATE jobs SET state = 'queued', dispatched_at = NULL
- WHERE state = 'dispatched' AND dispatched_at < now() - make_interval(secs => %(older)s)
+ WHERE state = 'dispatched' AND stage = 'in_flight' AND dispatched_at < now() - make_interval(secs => %(older)s)
 RETURNING id
-"""
-
-_EXPIRE: LiteralString = """
-DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE expires_at < now() LIMIT 1000) RETURNING id
 """
 
 _FORGET_WORKERS: LiteralString = "DELETE FROM workers WHERE heartbeat_at < now() - interval '1 minute' RETURNING name"
@@ -69,11 +65,6 @@ def requeue_undelivered(tenancy: Tenancy, older_than: float = STALE_DISPATCH_SEC
     if rows:
         log.warning("jobs.requeued_undelivered", count=len(rows), older_than=older_than)
     return len(rows)
-
-
-def expire_finished(tenancy: Tenancy) -> int:
-    """Delete finished jobs past their kind's retention."""
-    return len(tenancy.platform.fetch(_EXPIRE, {}))
 
 
 def forget_dead_workers(tenancy: Tenancy) -> int:

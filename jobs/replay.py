@@ -13,7 +13,7 @@ from domain.identity.principals import Principal
 from jobs.bulk import Answer, submit_many
 from jobs.control import again
 from jobs.kinds import KINDS, kind
-from jobs.rows import COLUMNS
+from jobs.rows import COLUMNS, FINISHED, KEPT
 from tenancy.access import Tenancy
 from tenancy.database import tenant_scope
 
@@ -23,9 +23,9 @@ REPLAY_LIMIT = 1_000
 CHUNK = 100
 """Jobs whose payloads are open at once: each may be large."""
 
-_FOUND: LiteralString = """
+_FOUND: LiteralString = f"""
   FROM jobs j
- WHERE tenant_id = %(tenant_id)s AND state = %(state)s AND kind = ANY(%(kinds)s)
+ WHERE tenant_id = %(tenant_id)s AND state = %(state)s AND kind = ANY(%(kinds)s) AND {FINISHED} AND {KEPT}
    AND (%(queue)s::text IS NULL OR queue = %(queue)s)
    AND (%(error_code)s::text IS NULL OR error_code = %(error_code)s)
    AND (%(finished_from)s::timestamptz IS NULL OR finished_at >= %(finished_from)s)

@@ -16,6 +16,14 @@ COLUMNS: LiteralString = """id, tenant_id, kind, queue, state, priority, attempt
  idempotency_hash, unique_key, parent_id, replay_of, cancel_requested, version,
  created_at, started_at, finished_at, expires_at"""
 
+LIVE: LiteralString = "state IN ('scheduled', 'queued', 'dispatched', 'running', 'retrying')"
+"""Jobs that are still to end. Named as states, so that a statement is planned on their part of the table alone."""
+
+FINISHED: LiteralString = "state IN ('succeeded', 'failed', 'cancelled')"
+
+KEPT: LiteralString = "(expires_at IS NULL OR expires_at > now())"
+"""Jobs that can be read. A finished job past its retention is gone, whenever its row is removed."""
+
 JobRow = Mapping[str, Any]
 """A row of `COLUMNS`."""
 

@@ -8,12 +8,12 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 from domain.errors import NotFound
-from jobs.rows import COLUMNS, JobRow, open_json
+from jobs.rows import COLUMNS, KEPT, JobRow, open_json
 from tenancy.access import Tenancy
 from tenancy.database import tenant_scope
 
 _GET: LiteralString = f"""
-SELECT {COLUMNS}, payload_sealed FROM jobs WHERE id = %(id)s AND tenant_id = %(tenant_id)s AND kind = %(kind)s
+SELECT {COLUMNS}, payload_sealed FROM jobs WHERE id = %(id)s AND tenant_id = %(tenant_id)s AND kind = %(kind)s AND {KEPT}
 """
 
 

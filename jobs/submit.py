@@ -1,4 +1,4 @@
-"""Submitting a job: one INSERT, one round trip, durable when it returns."""
+"""Submitting a job: one statement, one round trip, durable when it returns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from domain.errors import FieldError, IdempotencyMismatch, InvalidPayload, Paylo
 from domain.identity.principals import Principal
 from domain.ids import new_id
 from jobs.kinds import Kind, kind, payload_schema
-from jobs.rows import COLUMNS, JobRow, seal_json
+from jobs.rows import COLUMNS, KEPT, LIVE, JobRow, seal_json
 from tenancy.access import Tenancy
 from tenancy.database import tenant_scope
 from tenancy.vault import Vault
@@ -27,25 +27,44 @@ PAYLOAD_LIMIT = 1_000_000
 INTERNAL = "§"
 """Begins the idempotency keys that the platform makes. A client's are ASCII, so nobody can take one of ours."""
 
+# One statement, so that a key is never there without its job. Without a key its first part does nothing.
 INSERT: LiteralString = f"""
+WITH keyed AS (
+    INSERT INTO job_keys (tenant_id, key, job_id)
+    SELECT %(tenant_id)s::uuid, %(idempotency_key)s::text, %(id)s::uuid WHERE %(idempotency_key)s::text IS NOT NULL
+    ON CONFLICT DO NOTHING RETURNING job_id
+)
 INSERT INTO jobs (id, tenant_id, kind, queue, state, priority, max_attempts, deadline_seconds, run_at, payload_sealed,
                   principal, request_id, traceparent, idempotency_key, idempotency_hash, unique_key, parent_id, replay_of)
-VALUES (%(id)s, %(tenant_id)s, %(kind)s, %(queue)s,
-        CASE WHEN %(run_at)s::timestamptz > now() THEN 'scheduled' ELSE 'queued' END,
-        %(priority)s, %(max_attempts)s, %(deadline_seconds)s, coalesce(%(run_at)s, now()), %(payload_sealed)s,
-        %(principal)s, %(request_id)s, %(traceparent)s, %(idempotency_key)s, %(idempotency_hash)s, %(unique_key)s,
-        %(parent_id)s, %(replay_of)s)
+SELECT %(id)s::uuid, %(tenant_id)s::uuid, %(kind)s::text, %(queue)s::text,
+       CASE WHEN %(run_at)s::timestamptz > now() THEN 'scheduled' ELSE 'queued' END,
+       %(priority)s::smallint, %(max_attempts)s::smallint, %(deadline_seconds)s::float8,
+       coalesce(%(run_at)s::timestamptz, now()), %(payload_sealed)s::bytea, %(principal)s::text, %(request_id)s::text,
+       %(traceparent)s::text, %(idempotency_key)s::text, %(idempotency_hash)s::bytea, %(unique_key)s::text,
+       %(parent_id)s::uuid, %(replay_of)s::uuid
+ WHERE %(idempotency_key)s::text IS NULL OR EXISTS (SELECT FROM keyed)
 ON CONFLICT DO NOTHING
 RETURNING {COLUMNS}
 """
 
 HOLDER: LiteralString = f"""
-SELECT {COLUMNS}, idempotency_key FROM jobs
- WHERE tenant_id = %(tenant_id)s
-   AND (idempotency_key = %(idempotency_key)s
-        OR (kind = %(kind)s AND unique_key = %(unique_key)s AND state NOT IN ('succeeded', 'failed', 'cancelled')))
+SELECT * FROM (
+    SELECT {COLUMNS}, idempotency_key FROM jobs
+     WHERE id = (SELECT job_id FROM job_keys WHERE tenant_id = %(tenant_id)s AND key = %(idempotency_key)s)
+       AND tenant_id = %(tenant_id)s AND {KEPT}
+    UNION ALL
+    SELECT {COLUMNS}, idempotency_key FROM jobs
+     WHERE tenant_id = %(tenant_id)s AND kind = %(kind)s AND unique_key = %(unique_key)s AND {LIVE}
+) AS holders
  ORDER BY (idempotency_key = %(idempotency_key)s) DESC NULLS LAST
  LIMIT 1
+"""
+
+# Its job is past its retention; or it was never inserted, because its unique key was taken.
+_FREE_KEY: LiteralString = f"""
+DELETE FROM job_keys k
+ WHERE k.tenant_id = %(tenant_id)s AND k.key = %(idempotency_key)s
+   AND NOT EXISTS (SELECT FROM jobs WHERE id = k.job_id AND {KEPT})
 """
 
 
@@ -102,7 +121,8 @@ def submit(tenancy: Tenancy, new: NewJob) -> Submitted:
         holders = tenancy.platform.fetch(HOLDER, parameters, scope)
         if holders:
             return answer_from(holders[0], parameters)
-        # The holder of the unique key finished between the two statements: the key is free now.
+        # The holder of the unique key finished between the two statements, or the idempotency key outlived its job.
+        tenancy.platform.fetch(_FREE_KEY, parameters, scope)
     raise UniqueKeyTaken(f"The unique key {new.unique_key!r} is contended; try again.")
 
 

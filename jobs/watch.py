@@ -16,14 +16,14 @@ from uuid import UUID
 import structlog
 
 from jobs.queries import get
-from jobs.rows import JobRow, is_finished
+from jobs.rows import KEPT, JobRow, is_finished
 from tenancy.access import Tenancy
 from tenancy.database import tenant_scope
 
 INTERVAL = 0.05
 """Seconds between two looks: what a wait may be late by."""
 
-_VERSIONS: LiteralString = "SELECT id, version FROM jobs WHERE id = ANY(%(ids)s)"
+_VERSIONS: LiteralString = f"SELECT id, version FROM jobs WHERE id = ANY(%(ids)s) AND {KEPT}"
 
 log = structlog.get_logger(__name__)
 

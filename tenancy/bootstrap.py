@@ -41,6 +41,10 @@ from tenancy.vault import MasterRing
 
 DEFAULT_ADMIN = "admin@example.com"
 
+PLANNING = {"enable_seqscan": "off", "random_page_cost": "1.1", "jit": "off"}
+"""How the applications' statements are planned. A connection keeps a statement's plan, and one that was made while the queue
+was empty would read the whole queue for each claim once it is deep. With these an index is used where there is one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Administrator:
@@ -120,6 +124,12 @@ def _create_login(connection: psycopg.Connection[Any], settings: Settings, group
     name, password = settings.login_role(group)
     ensure_login_role(connection, name, password)
     connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), sql.Identifier(name)))
+    for setting, value in PLANNING.items():
+        connection.execute(
+            sql.SQL("ALTER ROLE {} SET {} = {}").format(
+                sql.Identifier(name), sql.Identifier(setting), sql.Literal(value)
+            )
+        )
     return name
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -25,6 +25,9 @@ RELAXED: Scope = {"synchronous_commit": "off"}
 """Not waiting for the disk, for marks that a crash of PostgreSQL may forget without harm."""
 
 Row = dict[str, Any]
+
+_TRIES = 5
+"""How often a transaction is run that meets rows on the move. Each failure means that someone else's move was done."""
 
 
 def tenant_scope(tenant_id: UUID) -> Scope:
@@ -72,19 +75,16 @@ class Database:
     def fetch_many(
         self, statements: Sequence[tuple[LiteralString, Mapping[str, Any]]], scope: Scope = NO_SCOPE
     ) -> list[list[Row]]:
-        """Run several statements as one transaction in one round trip; returns the rows of each."""
+        """Run several statements as one transaction in one round trip; returns the rows of each.
+
+        A row that someone else just moved to another part of its table cannot be followed there: PostgreSQL ends the
+        transaction with `SerializationFailure`. It has changed nothing, so it is run again, with the row in its new place.
+        """
         with self._raw() as connection:
-            if len(statements) == 1 and not scope:
-                cursors = [connection.cursor(row_factory=dict_row).execute(*statements[0])]
-            else:
-                with connection.pipeline():
-                    if scope:
-                        connection.execute(*_set_scope(scope))
-                    cursors = [
-                        connection.cursor(row_factory=dict_row).execute(sql, parameters)
-                        for sql, parameters in statements
-                    ]
-            return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+            for _ in range(_TRIES - 1):
+                with suppress(psycopg.errors.SerializationFailure):
+                    return _run(connection, statements, scope)
+            return _run(connection, statements, scope)
 
     def connect(self) -> psycopg.Connection[Any]:
         """A connection of one's own, in autocommit, outside the pool: advisory locks and `CREATE DATABASE`."""
@@ -110,6 +110,21 @@ class Database:
             raise
         finally:
             pooled.close()
+
+
+def _run(
+    connection: psycopg.Connection[Any], statements: Sequence[tuple[LiteralString, Mapping[str, Any]]], scope: Scope
+) -> list[list[Row]]:
+    if len(statements) == 1 and not scope:
+        cursors = [connection.cursor(row_factory=dict_row).execute(*statements[0])]
+    else:
+        with connection.pipeline():
+            if scope:
+                connection.execute(*_set_scope(scope))
+            cursors = [
+                connection.cursor(row_factory=dict_row).execute(sql, parameters) for sql, parameters in statements
+            ]
+    return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
 
 
 @event.listens_for(Session, "after_begin")

@@ -23,8 +23,8 @@ from sqlalchemy.exc import OperationalError
 
 from config.logging import configure
 from config.settings import Settings, SettingsError, current
-from jobs import reconcile
-from jobs.backlog import measure
+from jobs import reconcile, retention
+from jobs.backlog import Meter
 from jobs.dispatch import Pool, pack, pick, take_back
 from jobs.kinds import QUEUES
 from jobs.runtimes import means
@@ -89,8 +89,10 @@ class Leader:
                 time.monotonic() + self.settings.lease_seconds / 3,
             ),
             Every(1.0, self._requeue),
-            Every(3.0, lambda: measure(self.tenancy.platform, QUEUES)),
-            Every(10.0, lambda: reconcile.expire_finished(self.tenancy)),
+            Every(3.0, Meter(self.tenancy.platform, QUEUES)),
+            Every(1.0, lambda: retention.expire_short_lived(self.tenancy.platform)),
+            Every(60.0, lambda: retention.free_keys(self.tenancy.platform)),
+            Every(3600.0, lambda: retention.turn_months(self.tenancy.platform)),
             Every(10.0, lambda: reconcile.forget_dead_workers(self.tenancy)),
             Every(0.2, self.waits.look),
             Every(60.0, self.waits.forget),

@@ -18,7 +18,8 @@ INSERT INTO workers (id, name, queues, slots, pid, started_at, heartbeat_at, sto
 VALUES (%(id)s, %(name)s, %(queues)s, %(slots)s, %(pid)s, now(), now(), %(stopping)s)
 ON CONFLICT (id) DO UPDATE SET heartbeat_at = now(), queues = excluded.queues, slots = excluded.slots,
     stopping = excluded.stopping,
-    last_claim_at = (SELECT max(started_at) FROM jobs WHERE worker_id = %(id)s AND state = 'running')
+    last_claim_at = (SELECT max(started_at) FROM jobs WHERE worker_id = %(id)s AND state = 'running'
+                        AND stage = 'in_flight')
 """
 
 _WITHDRAW: LiteralString = "DELETE FROM workers WHERE id = %(id)s"

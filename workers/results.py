@@ -13,7 +13,7 @@ from celery.backends.base import BaseBackend
 
 from domain.ids import parse_id
 from domain.jobs.states import JobState
-from jobs.rows import COLUMNS, error_of, result_of
+from jobs.rows import COLUMNS, KEPT, error_of, result_of
 from workers.runtime import runtime
 
 _STATES = {
@@ -42,7 +42,7 @@ class JobRowBackend(BaseBackend):
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
         job_id = parse_id(task_id.partition(".")[0])
         rows = [] if job_id is None else runtime().tenancy.platform.fetch(
-            f"SELECT {COLUMNS} FROM jobs WHERE id = %(id)s", {"id": job_id}
+            f"SELECT {COLUMNS} FROM jobs WHERE id = %(id)s AND {KEPT}", {"id": job_id}
         )  # fmt: skip
         if not rows:
             return {"task_id": task_id, "status": states.PENDING, "result": None, "traceback": None, "children": []}

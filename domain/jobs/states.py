@@ -2,9 +2,9 @@
 
     scheduled ◀▶ queued ─▶ dispatched ─▶ running ─▶ succeeded | failed | cancelled
                    ▲ ▲──────────┘           │
-                   └──────── retrying ◀─────┘
+                   └──── (run_at) retrying ◀┘
 
-A job that has not begun moves between `scheduled` and `queued` when a submission with its unique key replaces it.
+A job that has not begun goes back from `queued` to `scheduled` when a submission with its unique key puts it off.
 The SQL of `jobs/` makes these moves in single conditional updates; the property test drives it against `MOVES`.
 """
 
@@ -31,9 +31,9 @@ TERMINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 DUE = frozenset({JobState.SCHEDULED, JobState.QUEUED, JobState.RETRYING})
 
 MOVES: dict[JobState, frozenset[JobState]] = {
-    JobState.SCHEDULED: frozenset({JobState.QUEUED, JobState.DISPATCHED, JobState.CANCELLED}),
+    JobState.SCHEDULED: frozenset({JobState.QUEUED, JobState.CANCELLED}),
     JobState.QUEUED: frozenset({JobState.SCHEDULED, JobState.DISPATCHED, JobState.CANCELLED}),
-    JobState.RETRYING: frozenset({JobState.DISPATCHED, JobState.CANCELLED}),
+    JobState.RETRYING: frozenset({JobState.QUEUED, JobState.CANCELLED}),
     JobState.DISPATCHED: frozenset({JobState.RUNNING, JobState.QUEUED, JobState.CANCELLED}),
     JobState.RUNNING: frozenset(
         {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED, JobState.RETRYING, JobState.QUEUED}

@@ -5,7 +5,7 @@ from models.platform.api_keys import ApiKey
 from models.platform.external_events import ExternalEvent
 from models.platform.idempotent_requests import IdempotentRequest
 from models.platform.job_families import JobDependency, JobWait
-from models.platform.jobs import Job
+from models.platform.jobs import Job, JobKey
 from models.platform.memberships import Membership, MembershipRole, Role, RolePermission
 from models.platform.sessions import RefreshToken, Session
 from models.platform.signing_keys import SigningKey
@@ -14,7 +14,7 @@ from models.platform.users import User
 from models.platform.workers import KindRuntime, Leader, QueueBacklog, Worker
 
 __all__ = [
-    "ApiKey", "ExternalEvent", "IdempotentRequest", "Job", "JobDependency", "JobWait", "KindRuntime", "Leader", "Membership", "MembershipRole", "PlatformBase",
+    "ApiKey", "ExternalEvent", "IdempotentRequest", "Job", "JobDependency", "JobKey", "JobWait", "KindRuntime", "Leader", "Membership", "MembershipRole", "PlatformBase",
     "QueueBacklog",
     "RefreshToken", "Role", "RolePermission", "Session", "SigningKey", "Tenant", "TenantKey", "User", "Worker",
 ]  # fmt: skip

@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, SmallInteger, func, text
+from sqlalchemy import CheckConstraint, Computed, Index, SmallInteger, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Created, Identified, PlatformBase
 
-DUE = "state IN ('scheduled', 'queued', 'retrying')"
-LIVE = "state NOT IN ('succeeded', 'failed', 'cancelled')"
+STAGE = (
+    "CASE WHEN state IN ('scheduled', 'retrying') THEN 'waiting' WHEN state = 'queued' THEN 'due'"
+    " WHEN state IN ('dispatched', 'running') THEN 'in_flight' ELSE 'finished' END"
+)
 
 
 class Job(Identified, Created, PlatformBase):
@@ -19,6 +21,12 @@ class Job(Identified, Created, PlatformBase):
 
     `attempt` counts the attempts that were started. `token` names the present claim: a worker whose token is no longer
     here has lost its lease and its outcome is dropped. `version` grows with every change that a client can see.
+
+    The table has parts (`migrations/job_months.py`, decision 0012): a live job stands in `jobs_live`; the update that ends it
+    moves it to its month of `jobs_finished`. The live part's indexes have predicates on `stage`, never on `state`, so that
+    what a worker does between dispatch and finish changes no indexed column (PostgreSQL's HOT updates). A statement on live
+    jobs names their stage, to use its index, or their states: either has it planned without the finished months. `id` is
+    unique in each part.
     """
 
     __tablename__ = "jobs"
@@ -28,35 +36,10 @@ class Job(Identified, Created, PlatformBase):
             name="state",
         ),
         CheckConstraint("(state = 'running') = (token IS NOT NULL)", name="token_while_running"),
-        Index("ix_jobs_due", "queue", "tenant_id", text("priority DESC"), "run_at", postgresql_where=text(DUE)),
-        Index(
-            "ix_jobs_in_flight",
-            "queue",
-            "state",
-            "lease_until",
-            postgresql_where=text("state IN ('dispatched', 'running')"),
-        ),
-        Index(
-            "uq_jobs_idempotency_key",
-            "tenant_id",
-            "idempotency_key",
-            unique=True,
-            postgresql_where=text("idempotency_key IS NOT NULL"),
-        ),
-        Index(
-            "uq_jobs_unique_key",
-            "tenant_id",
-            "kind",
-            "unique_key",
-            unique=True,
-            postgresql_where=text(f"unique_key IS NOT NULL AND {LIVE}"),
-        ),
         Index("ix_jobs_tenant_id_id", "tenant_id", "id"),
         Index("ix_jobs_parent_id", "parent_id", postgresql_where=text("parent_id IS NOT NULL")),
-        Index("ix_jobs_dead", "tenant_id", "state", "id", postgresql_where=text("state IN ('failed', 'cancelled')")),
         Index("ix_jobs_replay_of", "replay_of", postgresql_where=text("replay_of IS NOT NULL")),
-        Index("ix_jobs_expires_at", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
-        {"postgresql_with": {"fillfactor": "70"}},
+        {"postgresql_partition_by": "LIST (state)"},
     )
 
     # No foreign key: the submitter was authenticated in this tenant, and tenants are never deleted as rows, so a lock on
@@ -65,6 +48,7 @@ class Job(Identified, Created, PlatformBase):
     kind: Mapped[str]
     queue: Mapped[str]
     state: Mapped[str]
+    stage: Mapped[str] = mapped_column(Computed(STAGE, persisted=True))
     priority: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     attempt: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     max_attempts: Mapped[int] = mapped_column(SmallInteger)
@@ -100,3 +84,16 @@ class Job(Identified, Created, PlatformBase):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]
+
+
+class JobKey(PlatformBase):
+    """Who holds an idempotency key: unique over live and finished jobs, which no index of a table in parts can be.
+
+    Inserted by the statement that inserts the job, removed when the job's retention is over.
+    """
+
+    __tablename__ = "job_keys"
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    job_id: Mapped[UUID] = mapped_column(index=True)

@@ -6,12 +6,18 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from migrations.job_months import COUNTER_SETTINGS, guard_parts, part_jobs
 from migrations.rls import protect, setting, tenant_rows
 
 revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
+
+STAGE = (
+    "CASE WHEN state IN ('scheduled', 'retrying') THEN 'waiting' WHEN state = 'queued' THEN 'due'"
+    " WHEN state IN ('dispatched', 'running') THEN 'in_flight' ELSE 'finished' END"
+)
 
 
 def upgrade() -> None:
@@ -34,6 +40,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("queue", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("stage", sa.Text(), sa.Computed(STAGE, persisted=True), nullable=False),
         sa.Column("priority", sa.SmallInteger(), server_default="0", nullable=False),
         sa.Column("attempt", sa.SmallInteger(), server_default="0", nullable=False),
         sa.Column("max_attempts", sa.SmallInteger(), nullable=False),
@@ -72,44 +79,51 @@ def upgrade() -> None:
             "state IN ('scheduled', 'queued', 'dispatched', 'running', 'retrying', 'succeeded', 'failed', 'cancelled')",
             name=op.f("ck_jobs_state"),
         ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
-        postgresql_with={"fillfactor": "70"},
+        postgresql_partition_by="LIST (state)",
     )
-    op.create_index(
-        "ix_jobs_due",
-        "jobs",
-        ["queue", "tenant_id", sa.literal_column("priority DESC"), "run_at"],
-        unique=False,
-        postgresql_where=sa.text("state IN ('scheduled', 'queued', 'retrying')"),
-    )
-    op.create_index(
-        "ix_jobs_expires_at", "jobs", ["expires_at"], unique=False, postgresql_where=sa.text("expires_at IS NOT NULL")
-    )
-    op.create_index(
-        "ix_jobs_in_flight",
-        "jobs",
-        ["queue", "state", "lease_until"],
-        unique=False,
-        postgresql_where=sa.text("state IN ('dispatched', 'running')"),
-    )
+    part_jobs()
+    op.create_primary_key("pk_jobs_live", "jobs_live", ["id"])
+    op.create_primary_key("pk_jobs_finished", "jobs_finished", ["id"])
+    op.create_index("ix_jobs_tenant_id_id", "jobs", ["tenant_id", "id"], unique=False)
     op.create_index(
         "ix_jobs_parent_id", "jobs", ["parent_id"], unique=False, postgresql_where=sa.text("parent_id IS NOT NULL")
     )
-    op.create_index("ix_jobs_tenant_id_id", "jobs", ["tenant_id", "id"], unique=False)
     op.create_index(
-        "uq_jobs_idempotency_key",
-        "jobs",
-        ["tenant_id", "idempotency_key"],
-        unique=True,
-        postgresql_where=sa.text("idempotency_key IS NOT NULL"),
+        "ix_jobs_due",
+        "jobs_live",
+        ["queue", "tenant_id", sa.literal_column("priority DESC"), "run_at"],
+        unique=False,
+        postgresql_where=sa.text("stage = 'due'"),
+    )
+    op.create_index(
+        "ix_jobs_waiting", "jobs_live", ["run_at", "queue"], unique=False, postgresql_where=sa.text("stage = 'waiting'")
+    )
+    op.create_index(
+        "ix_jobs_in_flight", "jobs_live", ["queue"], unique=False, postgresql_where=sa.text("stage = 'in_flight'")
     )
     op.create_index(
         "uq_jobs_unique_key",
-        "jobs",
+        "jobs_live",
         ["tenant_id", "kind", "unique_key"],
         unique=True,
-        postgresql_where=sa.text("unique_key IS NOT NULL AND state NOT IN ('succeeded', 'failed', 'cancelled')"),
+        postgresql_where=sa.text("unique_key IS NOT NULL"),
     )
+    op.create_index("ix_jobs_kind_expires_at", "jobs_finished", ["kind", "expires_at"], unique=False)
+    op.create_index(
+        "ix_jobs_failed",
+        "jobs_finished",
+        ["tenant_id", "id"],
+        unique=False,
+        postgresql_where=sa.text("state = 'failed'"),
+    )
+    op.create_table(
+        "job_keys",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("job_id", sa.Uuid(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "key", name=op.f("pk_job_keys")),
+    )
+    op.create_index(op.f("ix_job_keys_job_id"), "job_keys", ["job_id"], unique=False)
     op.create_table(
         "kind_runtimes",
         sa.Column("kind", sa.Text(), nullable=False),
@@ -343,13 +357,17 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("tenant_id", "role_id", "permission", name=op.f("pk_role_permissions")),
     )
+    for table in ("kind_runtimes", "queue_backlogs", "leaders", "workers"):
+        op.execute(f"ALTER TABLE {table} SET ({COUNTER_SETTINGS})")
     _protect()
     _grant()
+    guard_parts()
 
 
 TENANT_TABLES = (
     "api_keys",
     "external_events",
+    "job_keys",
     "jobs",
     "membership_roles",
     "memberships",

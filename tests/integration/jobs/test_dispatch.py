@@ -59,6 +59,14 @@ def test_a_job_is_not_dispatched_before_its_time(engine_tenancy: Tenancy, pooled
     assert dispatch(engine_tenancy, 10) == []
 
 
+@pytest.mark.parametrize("state", ["scheduled", "retrying"])
+def test_a_job_whose_time_has_come_is_dispatched(engine_tenancy: Tenancy, pooled_tenant: UUID, state: str) -> None:
+    (job_id,) = submit_pings(engine_tenancy, pooled_tenant, 1, run_at=datetime.now(UTC) + timedelta(hours=1))
+    come = "UPDATE jobs SET state = %(state)s, run_at = now() WHERE id = %(id)s"
+    engine_tenancy.platform.fetch(come, {"id": job_id, "state": state})
+    assert [row["id"] for row in dispatch(engine_tenancy, 10)] == [job_id]
+
+
 def test_a_cancelled_job_is_not_dispatched(engine_tenancy: Tenancy, pooled_tenant: UUID) -> None:
     (job_id,) = submit_pings(engine_tenancy, pooled_tenant, 1)
     cancel(engine_tenancy, pooled_tenant, job_id)

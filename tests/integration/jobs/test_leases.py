@@ -13,7 +13,7 @@ from jobs.control import cancel, replay
 from jobs.leases import claim, hand_back, renew, write_progress
 from jobs.outcomes import failed, record, succeeded
 from jobs.queries import get
-from jobs.reconcile import expire_finished, reclaim_expired, requeue_undelivered
+from jobs.reconcile import reclaim_expired, requeue_undelivered
 from jobs.rows import error_of, result_of
 from tenancy.access import Tenancy
 from tests.integration.jobs.conftest import dispatch, dispatch_and_claim, submit_pings
@@ -170,14 +170,3 @@ def test_progress_of_a_stale_worker_is_not_shown(engine_tenancy: Tenancy, pooled
     )
     write_progress(engine_tenancy.platform, [(job_id, new_id(), 2, 3, "stale")])
     assert get(engine_tenancy, pooled_tenant, job_id)["progress_message"] == "one"
-
-
-def test_finished_jobs_are_kept_for_their_retention(engine_tenancy: Tenancy, pooled_tenant: UUID) -> None:
-    kept, gone = submit_pings(engine_tenancy, pooled_tenant, 2)
-    for job_id in (kept, gone):
-        cancel(engine_tenancy, pooled_tenant, job_id)
-    engine_tenancy.platform.fetch(
-        "UPDATE jobs SET expires_at = now() - interval '1 second' WHERE id = %(id)s", {"id": gone}
-    )
-    assert expire_finished(engine_tenancy) == 1
-    assert get(engine_tenancy, pooled_tenant, kept)["state"] == "cancelled"

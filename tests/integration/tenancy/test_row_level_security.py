@@ -37,7 +37,7 @@ SELECT c.relname, c.relrowsecurity, c.relforcerowsecurity,
        (SELECT count(*) FROM pg_policy p WHERE p.polrelid = c.oid) AS policies,
        (SELECT bool_and(p.polwithcheck IS NOT NULL OR p.polcmd = 'r') FROM pg_policy p WHERE p.polrelid = c.oid) AS checked
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND c.relname <> 'alembic_version'
+ WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND c.relname <> 'alembic_version' AND NOT c.relispartition
 """
 
 
