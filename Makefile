@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint types imports tests bench chaos lock clean
+.PHONY: help demo up test lint types imports tests test-rabbitmq bench chaos lock clean
 
 help: ## list these targets
-	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.runtime ## set up, start the real platform, run the main job through every domain, show the results
 	@$(BIN)/nexus demo
@@ -26,6 +26,9 @@ lint: $(VENV)/.development ## ruff, mypy --strict, import rules
 
 tests: $(VENV)/.development ## all tests, with real services
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-rabbitmq: $(VENV)/.development ## the suites of acceptance and faults with RabbitMQ as the broker
+	NEXUS_TEST_BROKER=rabbitmq NEXUS_TEST_RABBITMQ=required $(BIN)/python -m pytest -n 2 --dist loadgroup tests/acceptance tests/faults
 
 bench: $(VENV)/.development ## benchmarks beside a peer in the same run; tables here, JSON under var/
 	$(BIN)/python -m bench

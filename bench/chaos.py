@@ -21,9 +21,9 @@ from typing import Any, LiteralString
 from uuid import UUID, uuid4
 
 import click
-import redis
 from sqlalchemy import func, select
 
+from bench.brokers import flush
 from bench.tenant_client import TenantClient
 from bench.victims import DISPATCHER, POOL_PROCESS, WEB, WORKER_CPU, WORKER_IO, Victim, find, freeze, kill
 from cli.processes import PlatformProcess
@@ -161,8 +161,7 @@ class Chaos:
             time.sleep(0.005)
 
     def _flush(self) -> None:
-        with redis.Redis.from_url(self.platform.environment["BROKER_URL"], single_connection_client=True) as broker:
-            broker.flushall()
+        flush(self.platform.environment["BROKER_URL"])
         self.tally.flushes += 1
         self.say("flushed the broker")
 

@@ -24,7 +24,7 @@ from bench.ground import Ground, second_platform
 from domain.identity.principals import system
 from domain.ids import new_id
 from domain.jobs.states import JobState
-from jobs.dispatch import Pool, pick, take_back
+from jobs.dispatch import Pool, Scheduler, take_back
 from jobs.leases import ClaimedRow, claim
 from jobs.messages import Item
 from jobs.outcomes import Outcome, record
@@ -164,7 +164,7 @@ def _cycle(side: Side, jobs: int) -> dict[str, float]:
 
 
 def _pick(side: Side) -> list[Item]:
-    return [(row["id"], row["attempt"]) for row in pick(side.tenancy.platform, POOLS, MEANS)]
+    return [(each.id, each.attempt) for each in Scheduler().pick(side.tenancy.platform, POOLS, MEANS)]
 
 
 def _dispatch_rounds(side: Side, advance: Callable[[], None]) -> dict[str, float]:

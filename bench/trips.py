@@ -11,7 +11,7 @@ from bench.ground import Ground
 from config.logging import configure
 from domain.identity.principals import system
 from domain.ids import new_id
-from jobs.dispatch import Pool, pick
+from jobs.dispatch import Picked, Pool, Scheduler
 from jobs.messages import Item
 from jobs.submit import NewJob, submit
 from tenancy.access import Tenancy
@@ -60,11 +60,11 @@ def measure(ground: Ground) -> dict[str, int]:
         for _ in range(BATCH):
             submit(tenancy, new)
         pools = [Pool(("default",), 2)]
-        rows: list[Mapping[str, Any]] = []
+        rows: list[Picked] = []
         counted[f"dispatch {BATCH + 1} jobs"] = _count(
-            database, lambda: rows.extend(pick(database, pools, {"system.ping": 0.001}))
+            database, lambda: rows.extend(Scheduler().pick(database, pools, {"system.ping": 0.001}))
         )
-        items = [(row["id"], row["attempt"]) for row in rows]
+        items = [(each.id, each.attempt) for each in rows]
         tenancy.record(tenant_id)
         counted["run a message of 1 job"] = _count(database, lambda: _run(runtime, items[:1]))
         counted[f"run a message of {BATCH} jobs"] = _count(database, lambda: _run(runtime, items[1:]))

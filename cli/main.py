@@ -18,7 +18,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("cli.demo.command:demo", "Run real jobs through every domain and show what came out."),
     "login": ("cli.login:login", "Log in and keep an API key for a tenant."),
     "jobs": ("cli.jobs:jobs", "Submit, list, show, watch, cancel and replay jobs."),
-    "tenants": ("cli.tenants:tenants", "Create, list and show tenants."),
+    "schedules": ("cli.schedules:schedules", "Create, list, preview, pause and delete schedules."),
+    "tenants": ("cli.tenants:tenants", "Create, list and show tenants; pause them and set their limits."),
+    "queues": ("cli.queues:queues", "Show, pause, resume and drain queues."),
+    "kinds": ("cli.kinds:kinds", "Show, pause, resume and drain kinds of job."),
+    "workers": ("cli.workers:workers", "List the workers and what they run."),
 }
 """Name, where it is, what `nexus --help` says."""
 

@@ -45,7 +45,7 @@ def _provision_now(door: Tenancy, tenant_id: UUID) -> None:
         for name, step in saga.steps():
             try:
                 step()
-            except Exception as error:  # a bucket that is away must not keep the platform down
+            except Exception as error:  # noqa: BLE001 - a bucket that is away must not keep the platform down
                 click.echo(f"nexus: the operator's tenant has to wait: {name}: {type(error).__name__}", err=True)
                 return
     finally:

@@ -1,22 +1,49 @@
-"""`nexus tenants`: create, list and show the tenants of whoever is logged in."""
+"""`nexus tenants`: create, list and show the tenants of whoever is logged in; for operators, steer them."""
 
 from __future__ import annotations
 
+import math
 import re
 import uuid
 from typing import Any
 
 import click
 
+from cli import pauses
 from cli import watch as following
+from cli.client import Client
 from cli.credentials import Connection, connected
+from cli.errors import CommandFailed
 from cli.login import choose, list_tenants
 from cli.output import print_details, print_json, print_table
 
 PATH = "/api/v1/tenants"
 COLUMNS = ("id", "name", "tier", "state", "created_at")
 
+NONE = "none"
+
 _ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+class OrNone(click.ParamType[Any]):
+    """A number, or `none` for no bound."""
+
+    name = "number"
+
+    def __init__(self, number: type[int] | type[float]):
+        self._number = number
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, or `NONE`."""
+        if value == NONE:
+            return NONE
+        try:
+            number = self._number(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor {NONE}", param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no number that can be meant", param, ctx)
+        return number
 
 
 @click.group(
@@ -25,10 +52,17 @@ Examples:
   nexus tenants create Acme --tier dedicated
   nexus tenants list --json | jq -r '.items[].id'
   nexus tenants show Acme
+
+\b
+Examples for operators:
+  nexus tenants pause Acme --reason "its import runs wild"
+  nexus tenants resume Acme
+  nexus tenants limits Acme --weight 2 --max-running 50 --rate 20
+  nexus tenants limits Acme --max-running none
 """
 )
 def tenants() -> None:
-    """Create, list and show tenants."""
+    """Create, list and show tenants; pause them and set their limits."""
 
 
 @tenants.command()
@@ -80,3 +114,73 @@ def show(connection: Connection, tenant: str, as_json: bool) -> None:
         print_json(found)
     else:
         print_details(found)
+
+
+@tenants.command()
+@click.argument("tenant", metavar="NAME|ID")
+@pauses.reason_option
+@pauses.as_json_option
+@connected
+def pause(connection: Connection, tenant: str, reason: str, as_json: bool) -> None:
+    """Stop dispatching a tenant's jobs; what is dispatched or running goes on to its end."""
+    with connection.as_user() as client:
+        pauses.show(pauses.hold(client, f"tenants/{_id_of(client, tenant)}", "pause", reason), as_json=as_json)
+
+
+@tenants.command()
+@click.argument("tenant", metavar="NAME|ID")
+@pauses.as_json_option
+@connected
+def resume(connection: Connection, tenant: str, as_json: bool) -> None:
+    """Dispatch a tenant's jobs again."""
+    with connection.as_user() as client:
+        pauses.release(client, f"tenants/{_id_of(client, tenant)}", tenant, as_json=as_json)
+
+
+@tenants.command()
+@click.argument("tenant", metavar="NAME|ID")
+@pauses.reason_option
+@pauses.drain_options
+@pauses.as_json_option
+@connected
+def drain(connection: Connection, tenant: str, reason: str, wait: bool, timeout: float | None, as_json: bool) -> None:
+    """Pause a tenant and, with --wait, watch until none of its jobs is in flight."""
+    with connection.as_user() as client:
+        paused = pauses.hold(client, f"tenants/{_id_of(client, tenant)}", "drain", reason)
+        pauses.show(pauses.wait_drained(client, paused, timeout) if wait else paused, as_json=as_json)
+
+
+@tenants.command()
+@click.argument("tenant", metavar="NAME|ID")
+@click.option("--weight", type=OrNone(float), metavar="N|none", help="Its share beside others that wait; none is 1.")
+@click.option("--max-running", type=OrNone(int), metavar="N|none", help="Jobs at once.")
+@click.option("--rate", "rate_per_second", type=OrNone(float), metavar="N|none", help="Jobs begun per second.")
+@click.option("--burst", type=OrNone(int), metavar="N|none", help="Of the rate, how many at once.")
+@pauses.as_json_option
+@connected
+def limits(connection: Connection, tenant: str, as_json: bool, **changes: Any) -> None:
+    """Show a tenant's limits, or change those that are given."""
+    given = {name: None if value == NONE else value for name, value in changes.items() if value is not None}
+    with connection.as_user() as client:
+        path = f"{pauses.PATH}/tenants/{_id_of(client, tenant)}/limits"
+        reply = client.send("GET", path)
+        if given:
+            kept = {name: reply.body[name] for name in changes}
+            if "rate_per_second" in given and "burst" not in given:
+                kept["burst"] = None  # the new rate gets a burst of its own
+            body = {name: value for name, value in (kept | given).items() if value is not None}
+            reply = client.send("PUT", path, body=body, headers={"If-Match": reply.headers["etag"]})
+    if as_json:
+        print_json(reply.body)
+    else:
+        print_details(reply.body)
+
+
+def _id_of(client: Client, tenant: str) -> str:
+    """The id of a tenant that was named. Raises `CommandFailed`."""
+    if _ID.fullmatch(tenant):
+        return tenant
+    found = choose(list_tenants(client), tenant)
+    if found is None:
+        raise CommandFailed(f"there is no tenant {tenant!r}")
+    return str(found["id"])

@@ -67,6 +67,7 @@ class Settings(BaseSettings):
     database_engine_url: PostgresUrl | None = Field(None, alias="DATABASE_ENGINE_URL")
     redis_url: RedisUrl | None = Field(None, alias="REDIS_URL")
     broker_url: BrokerUrl | None = Field(None, alias="BROKER_URL")
+    broker_queues: Literal["classic", "quorum"] = Field("classic", alias="NEXUS_BROKER_QUEUES")
     master_keys: Annotated[SecretStr | None, NoDecode] = Field(None, alias="NEXUS_MASTER_KEYS")
 
     default_tier: Literal["dedicated", "pooled"] = Field("dedicated", alias="NEXUS_DEFAULT_TIER")
@@ -76,6 +77,7 @@ class Settings(BaseSettings):
     web_workers: int = Field(1, ge=1, le=64, alias="NEXUS_WEB_WORKERS")
     worker_io_concurrency: int = Field(16, ge=1, le=1000, alias="NEXUS_WORKER_IO_CONCURRENCY")
     worker_cpu_concurrency: int = Field(2, ge=1, le=256, alias="NEXUS_WORKER_CPU_CONCURRENCY")
+    worker_stop_seconds: float = Field(25.0, ge=0.1, le=86_400, alias="NEXUS_WORKER_STOP_SECONDS")
     lease_seconds: float = Field(15.0, ge=1, le=3600, alias="NEXUS_LEASE_SECONDS")
     billing_tick_seconds: float = Field(10.0, ge=0.2, le=86_400, alias="NEXUS_BILLING_TICK_SECONDS")
     batch_limit: int = Field(64, ge=1, le=256, alias="NEXUS_BATCH_LIMIT")

@@ -17,6 +17,7 @@ import psycopg
 from domain.errors import IllegalTransition, NexusError, UniqueKeyTaken
 from domain.jobs.families import AfterPolicy, Relative, check_parent, unknown_relative
 from jobs.families import relatives
+from jobs.hints import hints
 from jobs.rows import COLUMNS, HELD_UNTIL, KEPT, LIVE, JobRow
 from jobs.submit import NewJob, Submitted, answer_from, insert_parameters
 from tenancy.access import Tenancy
@@ -125,9 +126,7 @@ def submit_many(tenancy: Tenancy, submissions: Sequence[NewJob | Related]) -> li
     wanted = [each if isinstance(each, Related) else Related(each) for each in submissions]
     if not wanted:
         return []
-    tenant_id = wanted[0].new.principal.tenant_id
-    if tenant_id is None or any(each.new.principal.tenant_id != tenant_id for each in wanted):
-        raise LookupError("jobs of no tenant, or of several")
+    tenant_id = _tenant_of(wanted)
     checked = {each.new.parent_id for each in submissions if isinstance(each, Related) and each.new.parent_id}
     named = checked.union(*(each.after for each in wanted))
     known = relatives(tenancy, tenant_id, named) if named else {}
@@ -151,6 +150,8 @@ def submit_many(tenancy: Tenancy, submissions: Sequence[NewJob | Related]) -> li
         _free_keys(tenancy, tenant_id, [parameters["idempotency_key"] for _, parameters in open_.values()])
     for place, (each, _) in open_.items():
         answers[place] = _still_refused(tenancy, tenant_id, each, checked)
+    if any(isinstance(answer, Submitted) and answer.created for answer in answers):
+        hints(tenancy.settings).due()
     return [answer for answer in answers if answer is not None]
 
 
@@ -160,6 +161,14 @@ def submit_related(tenancy: Tenancy, related: Related) -> Submitted:
     if isinstance(answer, NexusError):
         raise answer
     return answer
+
+
+def _tenant_of(wanted: Sequence[Related]) -> UUID:
+    tenants = {each.new.principal.tenant_id for each in wanted}
+    tenant_id = tenants.pop()
+    if tenant_id is None or tenants:
+        raise LookupError("jobs of no tenant, or of several")
+    return tenant_id
 
 
 def _check_relatives(each: Related, known: Mapping[UUID, Relative], checked: set[UUID]) -> None:

@@ -25,7 +25,7 @@ UPDATE jobs j
        progress_done = NULL, progress_total = NULL, progress_message = NULL
   FROM relaxed, unnest(%(ids)s::uuid[], %(attempts)s::int[]) AS m (id, attempt)
  WHERE j.id = m.id AND j.attempt = m.attempt AND j.state = 'dispatched'
-RETURNING j.id, j.tenant_id, j.kind, j.attempt, j.max_attempts, j.deadline_seconds, j.payload_sealed, j.checkpoint_sealed,
+RETURNING j.id, j.tenant_id, j.kind, j.queue, j.attempt, j.max_attempts, j.deadline_seconds, j.payload_sealed, j.checkpoint_sealed,
           j.principal, j.request_id, j.traceparent,
           (SELECT t.version FROM tenants t WHERE t.id = j.tenant_id) AS tenant_version
 """
@@ -53,6 +53,11 @@ UPDATE jobs j
        attempt = j.attempt - 1, token = NULL, worker_id = NULL, lease_until = NULL, started_at = NULL,
        version = version + 1
  WHERE j.id = ANY(%(ids)s) AND j.token = %(token)s AND j.state = 'running'
+"""
+
+
+_HELD: LiteralString = """
+SELECT id, token FROM jobs WHERE state = 'running' AND stage = 'in_flight' AND worker_id = %(worker_id)s
 """
 
 
@@ -89,5 +94,13 @@ def write_progress(platform: Database, latest: Sequence[Progress]) -> None:
 
 
 def hand_back(platform: Database, ids: Sequence[UUID], token: UUID) -> None:
-    """Give jobs that were claimed but not begun back to the queue; it does not count as an attempt."""
+    """Give claimed jobs back to the queue; it does not count as an attempt."""
     platform.fetch(_HAND_BACK, {"ids": list(ids), "token": token, **retentions()})
+
+
+def hand_back_all(platform: Database, worker_id: UUID) -> list[UUID]:
+    """Give back whatever this worker still runs, begun or not; returns the ids. Nobody may be running it any more."""
+    rows = platform.fetch(_HELD, {"worker_id": worker_id})
+    for token in {row["token"] for row in rows}:
+        hand_back(platform, [row["id"] for row in rows if row["token"] == token], token)
+    return [row["id"] for row in rows]

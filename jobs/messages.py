@@ -11,8 +11,9 @@ Item = tuple[UUID, int]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What one Celery message carries."""
+    """What one Celery message carries. An `express` one is taken before those that already wait in its queue."""
 
     kind: str
     queue: str
     items: tuple[Item, ...]
+    express: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import LiteralString
 from uuid import UUID
 
@@ -16,6 +16,9 @@ from tenancy.vault import SealBroken, Vault
 STALE_DISPATCH_SECONDS = 10.0
 """A message not claimed for this long is taken for lost. If it comes later after all, its claim finds nothing."""
 
+UNCLAIMED_SECONDS = 2.0
+"""A message that a worker was given is claimed within milliseconds. One that is neither claimed nor waiting is lost."""
+
 _EXPIRED: LiteralString = """
 SELECT id, tenant_id, kind, attempt, max_attempts, token FROM jobs
  WHERE state = 'running' AND stage = 'in_flight' AND lease_until < now() ORDER BY lease_until LIMIT 1000
@@ -24,6 +27,17 @@ SELECT id, tenant_id, kind, attempt, max_attempts, token FROM jobs
 _REQUEUE: LiteralString = """
 UPDATE jobs SET state = 'queued', dispatched_at = NULL
  WHERE state = 'dispatched' AND stage = 'in_flight' AND dispatched_at < now() - make_interval(secs => %(older)s)
+RETURNING id
+"""
+
+_UNCLAIMED: LiteralString = """
+SELECT DISTINCT queue FROM jobs
+ WHERE state = 'dispatched' AND stage = 'in_flight' AND dispatched_at < now() - make_interval(secs => %(older)s)
+"""
+
+_REQUEUE_IN: LiteralString = """
+UPDATE jobs SET state = 'queued', dispatched_at = NULL
+ WHERE state = 'dispatched' AND stage = 'in_flight' AND dispatched_at < now() - make_interval(secs => %(older)s) AND queue = ANY(%(queues)s)
 RETURNING id
 """
 
@@ -64,6 +78,22 @@ def requeue_undelivered(tenancy: Tenancy, older_than: float = STALE_DISPATCH_SEC
     rows = tenancy.platform.fetch(_REQUEUE, {"older": older_than})
     if rows:
         log.warning("jobs.requeued_undelivered", count=len(rows), older_than=older_than)
+    return len(rows)
+
+
+def requeue_drained(tenancy: Tenancy, drained: Callable[[Collection[str]], Collection[str]]) -> int:
+    """Queue again what was dispatched a moment ago, if its queue in the broker is empty: the message was lost.
+
+    `drained` gives those of the queues in which no message waits. A message that comes later after all finds its job
+    claimed or claims it; the other of the two then finds nothing. So a wrong guess costs a message, never a second run.
+    """
+    queues = [row["queue"] for row in tenancy.platform.fetch(_UNCLAIMED, {"older": UNCLAIMED_SECONDS})]
+    empty = list(drained(queues)) if queues else []
+    if not empty:
+        return 0
+    rows = tenancy.platform.fetch(_REQUEUE_IN, {"older": UNCLAIMED_SECONDS, "queues": empty})
+    if rows:
+        log.warning("jobs.requeued_lost", count=len(rows), queues=empty)
     return len(rows)
 
 

@@ -10,6 +10,7 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 from domain.errors import UniqueKeyTaken
+from jobs.hints import hints
 from jobs.kinds import kind
 from jobs.rows import COLUMNS, HELD_UNTIL, seal_json
 from jobs.submit import HOLDER, INSERT, NewJob, Submitted, insert_parameters, validated
@@ -43,6 +44,7 @@ def submit_or_replace(tenancy: Tenancy, new: NewJob) -> Submitted:
             [(INSERT, parameters), (HOLDER, parameters)], tenant_scope(tenant_id)
         )
         if inserted:
+            hints(tenancy.settings).due()
             return Submitted(inserted[0], created=True)
         if not holders:
             continue  # it finished between the two statements: the key is free now
@@ -50,6 +52,8 @@ def submit_or_replace(tenancy: Tenancy, new: NewJob) -> Submitted:
             _REPLACE, _for_holder(tenancy, new, parameters, holders[0]["id"]), tenant_scope(tenant_id)
         )
         if changed:
+            hints(tenancy.settings).due()
+            hints(tenancy.settings).changed([changed[0]["id"]])
             return Submitted(changed[0], created=False, replaced=True)
         if holders[0]["state"] not in {"scheduled", "queued"} or holders[0]["attempt"] or _is_held(holders[0]):
             raise UniqueKeyTaken(

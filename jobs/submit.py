@@ -15,6 +15,7 @@ from marshmallow import ValidationError
 from domain.errors import FieldError, IdempotencyMismatch, InvalidPayload, PayloadTooLarge, UniqueKeyTaken
 from domain.identity.principals import Principal
 from domain.ids import new_id
+from jobs.hints import hints
 from jobs.kinds import Kind, kind, payload_schema
 from jobs.rows import COLUMNS, KEPT, LIVE, JobRow, seal_json
 from tenancy.access import Tenancy
@@ -117,6 +118,7 @@ def submit(tenancy: Tenancy, new: NewJob) -> Submitted:
     for _ in range(3):
         rows = tenancy.platform.fetch(INSERT, parameters, scope)
         if rows:
+            hints(tenancy.settings).due()
             return Submitted(rows[0], created=True)
         holders = tenancy.platform.fetch(HOLDER, parameters, scope)
         if holders:
@@ -124,6 +126,19 @@ def submit(tenancy: Tenancy, new: NewJob) -> Submitted:
         # The holder of the unique key finished between the two statements, or the idempotency key outlived its job.
         tenancy.platform.fetch(_FREE_KEY, parameters, scope)
     raise UniqueKeyTaken(f"The unique key {new.unique_key!r} is contended; try again.")
+
+
+def submitted_before(tenancy: Tenancy, new: NewJob) -> Submitted:
+    """The job that an earlier submission with the same idempotency key made, for one whose `run_at` has passed by now.
+
+    Raises `InvalidPayload` at `/run_at` if there is none, and `IdempotencyMismatch`.
+    """
+    parameters = insert_parameters(tenancy, new)
+    holders = tenancy.platform.fetch(HOLDER, parameters, tenant_scope(parameters["tenant_id"]))
+    if new.idempotency_key is None or not holders or holders[0]["idempotency_key"] != new.idempotency_key:
+        fault = FieldError("/run_at", "in_the_past", "Must not lie in the past; leave it out to run at once.")
+        raise InvalidPayload("The job would have run already.", errors=(fault,))
+    return answer_from(holders[0], parameters)
 
 
 def insert_parameters(tenancy: Tenancy, new: NewJob, vault: Vault | None = None) -> dict[str, Any]:

@@ -1,15 +1,20 @@
 """The conveyor: a Celery application that carries ids, and the publisher that the dispatcher uses.
 
-Celery's acknowledgements are off: the row's lease does their work, at two Redis commands per message instead of eight.
+It runs on Redis and on RabbitMQ. Nothing is asked of either but speed: the row's lease does the work of acknowledgements,
+and what a broker loses is found by looking (`Publisher.drained`). So on Redis acknowledgements are off, at two commands per
+message instead of eight. On RabbitMQ a message is acknowledged when its jobs are done, only because that bounds what a
+worker takes to its free slots; messages are not written to disk.
 """
 
 from __future__ import annotations
 
+import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
+from amqp.exceptions import AMQPError, ChannelError, MessageNacked
 from celery import Celery
 from kombu import Exchange, Producer, Queue
 from kombu.exceptions import OperationalError
@@ -21,21 +26,24 @@ from jobs.messages import Item, Message
 
 EPOCH_KEY = "nexus:epoch"
 TICK_QUEUE = "default"
+_AWAY = (OperationalError, OSError, RedisError, AMQPError)
+"""What a broker raises that cannot be reached, or will not take what it is given."""
 
 
 def celery_app(settings: Settings, backend: str = "disabled://") -> Celery:
     """The Celery application of every process that publishes, consumes or looks on."""
     broker = settings.broker
     app = Celery("nexus", broker=broker, backend=backend, set_as_current=False)
-    redis = broker.startswith(("redis", "unix"))
+    redis = is_redis(broker)
     app.conf.update(
         accept_content=["json"],
         task_serializer="json",
         task_ignore_result=True,
-        task_acks_late=False,
+        task_acks_late=not redis,
         task_create_missing_queues=False,
         task_default_queue=TICK_QUEUE,
-        task_queues=[Queue(name, Exchange("nexus", type="direct"), routing_key=name) for name in QUEUES],
+        task_default_delivery_mode="transient",
+        task_queues=[_queue(name, settings) for name in QUEUES],
         task_publish_retry=False,
         task_send_sent_event=False,
         task_store_errors_even_if_ignored=False,
@@ -53,32 +61,47 @@ def celery_app(settings: Settings, backend: str = "disabled://") -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_transport_options=_redis_options() if redis else {"confirm_publish": True},
+        # RabbitMQ closes the channel of a consumer that has not acknowledged a message for half an hour. Celery would end the
+        # worker, and with it the job.
+        broker_channel_error_retry=not redis,
+        broker_heartbeat=20,
+        broker_transport_options=_redis_options() if redis else {},
         timezone="UTC",
         enable_utc=True,
     )
     return app
 
 
+def _queue(name: str, settings: Settings) -> Queue:
+    """A queue of jobs. Its type is always said: a virtual host's own default would decide it otherwise. Redis knows no types."""
+    arguments = {"x-queue-type": settings.broker_queues}
+    return Queue(name, Exchange("nexus", type="direct"), routing_key=name, queue_arguments=arguments)
+
+
 def _redis_options() -> dict[str, Any]:
     return {
         "ack_emulation": False,
-        "priority_steps": [0],
+        "priority_steps": list(_PRIORITIES),
         "socket_connect_timeout": 3,
         "socket_keepalive": True,
         "health_check_interval": 5,
     }
 
 
-_IMPATIENT = {
-    "socket_timeout": 3,
-    "socket_connect_timeout": 1,
-    "max_retries": 1,
-    "interval_start": 0,
-    "interval_step": 0,
-    "connect_retries_timeout": 0.5,
-}
+_EXPRESS, _NORMAL = _PRIORITIES = (0, 9)
+"""Redis lists that a queue has, the first one emptied first."""
+
+_IMPATIENT = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "connect_retries_timeout": 0.5}
 """The dispatcher never waits for a broker: it has leases to watch. What cannot be sent goes back to the queue."""
+
+_CONFIRM_SECONDS = 2.0
+_IMPATIENT_REDIS = {**_IMPATIENT, "socket_timeout": 3, "socket_connect_timeout": 1}
+_IMPATIENT_AMQP = {**_IMPATIENT, "connect_timeout": 1, "read_timeout": 2, "write_timeout": 2}
+
+
+def is_redis(url: str) -> bool:
+    """Whether the broker's address is one of Redis; else it is one of RabbitMQ."""
+    return url.startswith(("redis", "unix"))
 
 
 class Publisher:
@@ -86,33 +109,61 @@ class Publisher:
 
     def __init__(self, app: Celery):
         self._app = app
-        if app.conf.broker_url.startswith(("redis", "unix")):
-            app.conf.broker_transport_options = {**app.conf.broker_transport_options, **_IMPATIENT}
+        self._redis = is_redis(app.conf.broker_url)
+        app.conf.broker_transport_options = {
+            **app.conf.broker_transport_options,
+            **(_IMPATIENT_REDIS if self._redis else _IMPATIENT_AMQP),
+        }
 
     def publish(self, messages: Sequence[Message]) -> tuple[Item, ...]:
         """Send all that can be sent; returns the items of those that could not, when the broker is away."""
         try:
-            with self._app.producer_pool.acquire(block=True) as producer, _together(producer):
+            with (
+                self._producer() as producer,
+                _pipelined(producer) if self._redis else _confirmed(producer, len(messages)),
+            ):
                 for message in messages:
                     self._send(message, producer)
-        except (OperationalError, OSError, RedisError):
+        except _AWAY:
             # Some may have gone out. Those claim their jobs, if they come first; the rest find them claimed.
             return tuple(item for message in messages for item in message.items)
         return ()
 
-    def epoch_was_lost(self) -> bool:
-        """Whether the broker forgot the mark we left in it, and with it our messages. Leaves the mark again.
+    def drained(self, queues: Collection[str]) -> list[str]:
+        """Those of the queues in which no message waits: what was sent to them has been taken by a worker, or is lost.
 
-        A broker that cannot be asked, or that is not Redis, answers no: stale dispatches are then found by their age.
+        A broker that cannot be asked gives none.
         """
-        if not self._app.conf.broker_url.startswith(("redis", "unix")):
+        try:
+            with self._producer() as producer:
+                return [queue for queue in queues if _waiting(producer, queue) == 0]
+        except _AWAY:
+            return []
+
+    def epoch_was_lost(self) -> bool:
+        """Whether Redis forgot the mark we left in it, and with it our messages. Leaves the mark again.
+
+        A broker that cannot be asked, or that is not Redis, answers no: lost messages are then found by their age.
+        """
+        if not self._redis:
             return False
         try:
             with self._app.connection_for_write() as connection:
                 channel: Any = connection.default_channel
                 return bool(channel.client.set(EPOCH_KEY, str(uuid.uuid4()), nx=True))
-        except (OperationalError, OSError, RedisError):
+        except _AWAY:
             return False
+
+    @contextmanager
+    def _producer(self) -> Iterator[Producer]:
+        """The kept connection. One that failed is dropped as it is: AMQP's farewell would wait for an answer."""
+        with self._app.producer_pool.acquire(block=True) as producer:
+            try:
+                yield producer
+            except BaseException:
+                if not self._redis and producer.connection is not None:
+                    producer.connection.collect()
+                raise
 
     def _send(self, message: Message, producer: Producer) -> None:
         first_id, attempt = message.items[0]
@@ -123,22 +174,22 @@ class Publisher:
             task_id=f"{first_id}.{attempt + 1}" if single else None,
             queue=message.queue,
             ignore_result=True,
+            priority=(_EXPRESS if message.express else _NORMAL) if self._redis else None,
             argsrepr=_shown(message),
             producer=producer,
+            # A queue that somebody deleted is an error then, and the next attempt, on a new connection, declares it again.
+            mandatory=not self._redis,
         )
 
 
 @contextmanager
-def _together(producer: Producer) -> Iterator[None]:
+def _pipelined(producer: Producer) -> Iterator[None]:
     """Send what is published in the block to Redis in one pipeline: one round trip instead of one per message.
 
     kombu has no way to say so; its Redis channel asks `conn_or_acquire` for the client of each push, so for the length of
-    the block that is the pipeline. Other transports send as they always do.
+    the block that is the pipeline.
     """
     channel: Any = producer.channel
-    if not hasattr(channel, "conn_or_acquire"):
-        yield
-        return
     with channel.conn_or_acquire() as client:
         pipeline = client.pipeline(transaction=False)
         channel.conn_or_acquire = lambda _client=None: nullcontext(pipeline)
@@ -147,6 +198,67 @@ def _together(producer: Producer) -> Iterator[None]:
         finally:
             del channel.conn_or_acquire
         pipeline.execute()
+
+
+@contextmanager
+def _confirmed(producer: Producer, messages: int) -> Iterator[None]:
+    """Wait once for RabbitMQ's word on all `messages` that are published in the block, instead of once for each.
+
+    A broker in a memory or disk alarm reads nothing, so no confirm comes: it counts as one that is away.
+    """
+    channel: Any = producer.channel
+    confirms: _Confirms | None = getattr(channel, "nexus_confirms", None)
+    if confirms is None:
+        confirms = channel.nexus_confirms = _Confirms(channel)
+    confirms.expect(messages)
+    yield
+    confirms.wait()
+
+
+class _Confirms:
+    """Publisher confirms of one channel: its n-th message has the delivery tag n (https://www.rabbitmq.com/docs/confirms)."""
+
+    def __init__(self, channel: Any):
+        self._channel = channel
+        self._sent = 0
+        self._open: set[int] = set()
+        channel.events["basic_ack"].add(self._settle)
+        channel.events["basic_nack"].add(self._refuse)
+        channel.confirm_select()
+
+    def expect(self, messages: int) -> None:
+        """So many more are published next."""
+        self._open.update(range(self._sent + 1, self._sent + messages + 1))
+        self._sent += messages
+
+    def wait(self) -> None:
+        """Return when the broker has taken all; raise `OSError` when it has not in time, or `AMQPError`."""
+        ends_at = time.monotonic() + _CONFIRM_SECONDS
+        while self._open:
+            left = ends_at - time.monotonic()
+            if left <= 0 or self._channel.connection is None:
+                raise TimeoutError("the broker did not confirm what was published")
+            self._channel.connection.drain_events(timeout=left)
+
+    def _settle(self, tag: int, multiple: bool) -> None:
+        self._open = {other for other in self._open if other > tag} if multiple else self._open - {tag}
+
+    def _refuse(self, tag: int, _multiple: bool) -> None:
+        raise MessageNacked(f"the broker refused message {tag}")
+
+
+def _waiting(producer: Producer, queue: str) -> int:
+    """Messages in the queue that no worker has been given yet. A channel of its own, since a missing queue closes it."""
+    kept: Any = producer.channel
+    channel: Any = kept.connection.client.channel()
+    try:
+        return int(channel.queue_declare(queue, passive=True).message_count)
+    except ChannelError as error:
+        if str(error.reply_code) != "404":
+            raise
+        return 0
+    finally:
+        channel.close()
 
 
 def _shown(message: Message) -> str:

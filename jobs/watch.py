@@ -1,7 +1,7 @@
 """Waiting for jobs to change: one poller per process for all who wait, so a waiter costs an entry in a table.
 
 PostgreSQL is asked, not told: a lost hint cannot make an answer wrong. One query per interval and tenant reads the
-versions of all awaited jobs.
+versions of all awaited jobs; a hint that names a job wakes its waiters at once.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from uuid import UUID
 
 import structlog
 
+from jobs.hints import CHANGED, Listener
 from jobs.queries import get
 from jobs.rows import KEPT, JobRow, is_finished
 from tenancy.access import Tenancy
 from tenancy.database import tenant_scope
 
-INTERVAL = 0.05
-"""Seconds between two looks: what a wait may be late by."""
+INTERVAL = 0.2
+"""Seconds between two looks: what a wait may be late by that no hint ended."""
 
 _VERSIONS: LiteralString = f"SELECT id, version FROM jobs WHERE id = ANY(%(ids)s) AND {KEPT}"
 
@@ -47,7 +48,9 @@ class Watcher:
         self._tenancy = tenancy
         self._lock = threading.Lock()
         self._waiters: set[_Waiter] = set()
+        self._by_job: dict[UUID, set[_Waiter]] = defaultdict(set)
         self._polling = False
+        self._hints: Listener | None = None
 
     def wait_finished(self, tenant_id: UUID, job_id: UUID, timeout: float) -> JobRow:
         """The job once it has finished, or as it is after `timeout` seconds. Raises `NotFound`."""
@@ -62,6 +65,9 @@ class Watcher:
         waiter = _Waiter(row["tenant_id"], row["id"], row["version"])
         with self._lock:
             self._waiters.add(waiter)
+            self._by_job[waiter.job_id].add(waiter)
+            if self._hints is None:
+                self._hints = Listener(self._tenancy.settings, CHANGED, self._heard)
             if not self._polling:
                 self._polling = True
                 threading.Thread(target=self._poll, name="nexus-watcher", daemon=True).start()
@@ -70,10 +76,20 @@ class Watcher:
         finally:
             with self._lock:
                 self._waiters.discard(waiter)
+                self._by_job[waiter.job_id].discard(waiter)
+                if not self._by_job[waiter.job_id]:
+                    del self._by_job[waiter.job_id]
         return get(self._tenancy, row["tenant_id"], row["id"])
 
     def __len__(self) -> int:
         return len(self._waiters)
+
+    def _heard(self, message: str) -> None:
+        ids = [UUID(text) for text in message.split(",") if text]
+        with self._lock:
+            for job_id in ids:
+                for waiter in self._by_job.get(job_id, ()):
+                    waiter.woken.set()
 
     def _poll(self) -> None:
         while True:

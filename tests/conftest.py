@@ -21,6 +21,7 @@ import pytest
 import pytest_socket
 from psycopg import sql
 
+from bench.rabbitmq import PrivateRabbitMQ
 from cli.embedded.home import Home
 from cli.embedded.postgres import EmbeddedPostgres
 from cli.embedded.secrets import secret
@@ -38,6 +39,7 @@ from tenancy.access import Tenancy
 from tenancy.bootstrap import Prepared, prepare
 from tenancy.provisioning import Provisioner, create_tenant
 from tenancy.scopes import user_scope
+from tests.brokers import RABBITMQ, chosen, names_for, require_rabbitmq
 
 ROOT = Path(__file__).parents[1]
 RUN = "NEXUS_TEST_RUN"
@@ -63,6 +65,12 @@ def pytest_configure(config: pytest.Config) -> None:
     for variable in SERVICE_VARIABLES:
         os.environ.pop(variable, None)
     configure_logging(load(_env_file=None), "tests")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that uses a broker of its own on those that it is for."""
+    if "broker_name" in metafunc.fixturenames:
+        metafunc.parametrize("broker_name", names_for(metafunc.definition))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -93,6 +101,28 @@ def cluster() -> Cluster:
             found.valkey.start()
     _servers.append(found)
     return found
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(cluster: Cluster, worker_id: str) -> PrivateRabbitMQ:
+    """This xdist worker's RabbitMQ. The guardian ends it."""
+    require_rabbitmq()
+    server = PrivateRabbitMQ(cluster.home / f"rabbitmq-{worker_id}")
+    server.start()
+    return server
+
+
+@pytest.fixture(scope="session")
+def platform_broker(request: pytest.FixtureRequest) -> Callable[[], dict[str, str]]:
+    """Gives the variables that put one more platform on the broker that this run was asked to use."""
+
+    def choose() -> dict[str, str]:
+        if chosen() != RABBITMQ:
+            return {}
+        server: PrivateRabbitMQ = request.getfixturevalue("rabbitmq")
+        return {"BROKER_URL": server.virtual_host()}
+
+    return choose
 
 
 def settings_for(cluster: Cluster, database: str, home: Path, **overrides: Any) -> Settings:

@@ -6,6 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from bench.rabbitmq import PrivateRabbitMQ
 from cli.embedded.postgres import EmbeddedPostgres
 from cli.embedded.valkey import EmbeddedValkey
 
@@ -14,6 +15,8 @@ def main() -> None:
     """Wait for pytest, which holds the other end of our input, then tidy up the folder named by the argument."""
     home = Path(sys.argv[1])
     sys.stdin.read()
+    for server in home.glob("rabbitmq-*"):
+        PrivateRabbitMQ(server).stop()
     if (home / "started").exists():
         EmbeddedPostgres(home).stop()
         EmbeddedValkey(home).stop()

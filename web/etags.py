@@ -23,10 +23,11 @@ def with_etag(response: Response, version: int | str, *more: str) -> Response:
 def check_if_match(version: int | str) -> None:
     """Hold `If-Match` against the version that is there, inside the transaction that changes it, with the row locked.
 
-    Raises `PreconditionRequired` if the header is missing and `PreconditionFailed` if it names no present version.
+    What changed by itself beside the version does not stand in the way of an edit. Raises `PreconditionRequired` if the
+    header is missing and `PreconditionFailed` if it names no present version.
     """
     if "If-Match" not in request.headers:
         raise PreconditionRequired("Send the ETag that you read as If-Match.")
     sent = request.if_match
-    if not sent.star_tag and not sent.is_strong(tag(version)):
+    if not sent.star_tag and str(version) not in {each.partition("-")[0] for each in sent.as_set() if each}:
         raise PreconditionFailed("Read the object again, and send its present ETag.")

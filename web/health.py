@@ -16,21 +16,27 @@ from flask_smorest import Blueprint
 from marshmallow import fields, validate
 
 from config.settings import Settings
+from jobs.backlog import DEAF_SECONDS, LIVE_SECONDS
 from jobs.kinds import QUEUES
 from tenancy.access import Tenancy
+from tenancy.scopes import operator_scope
 from web.auth import public
 from web.context import tenancy
 from web.errors import DATABASE_AWAY
 from web.schemas.base import Schema
 
 LEADER_SECONDS = 5.0
-WORKER_SECONDS = 15.0
 CONNECT_SECONDS = 1.0
+AMQP_HEADER, AMQP_METHOD = b"AMQP\x00\x00\x09\x01", b"\x01"
+"""What a client says first, and the type of the frame that the server answers with."""
 
 blueprint = Blueprint("health", __name__, description="Whether the platform lives, for those who watch over it")
 
 _STATE: LiteralString = """
 SELECT (SELECT extract(epoch FROM now() - heartbeat_at)::float8 FROM leaders WHERE role = 'dispatcher') AS leader_age,
+       ARRAY(SELECT name FROM dispatch_pauses WHERE scope = 'queue') AS paused,
+       ARRAY(SELECT queue FROM queue_backlogs
+              WHERE unclaimed_since <= measured_at - %(deaf)s * interval '1 second') AS deaf,
        (SELECT jsonb_agg(jsonb_build_array(queues, slots, extract(epoch FROM now() - heartbeat_at)))
           FROM workers WHERE NOT stopping AND heartbeat_at > now() - %(seconds)s * interval '1 second') AS workers
 """
@@ -38,11 +44,17 @@ SELECT (SELECT extract(epoch FROM now() - heartbeat_at)::float8 FROM leaders WHE
 
 @dataclass(frozen=True, slots=True)
 class EngineState:
-    """What the platform database tells of the engine. `leader_age` is in seconds, None if there never was a leader."""
+    """What the platform database tells of the engine. `leader_age` is in seconds, None if there never was a leader.
+
+    `slots`, `workers` (how many) and `worker_ages` are by queue. `deaf` are queues whose workers live and claim nothing.
+    """
 
     leader_age: float | None
     slots: Mapping[str, int]
+    workers: Mapping[str, int]
     worker_ages: Mapping[str, float]
+    paused: frozenset[str]
+    deaf: frozenset[str]
 
 
 class PartSchema(Schema):
@@ -52,6 +64,15 @@ class PartSchema(Schema):
     required = fields.Boolean(required=True, metadata={"description": "Whether readiness depends on it."})
     age_seconds = fields.Float(required=True, allow_none=True, metadata={"example": 0.4})
     slots = fields.Integer(metadata={"description": "Of a queue: how many jobs can run at once.", "example": 16})
+    paused = fields.Boolean(metadata={"description": "Of a queue: whether operators hold it back.", "example": False})
+    problem = fields.String(
+        validate=validate.OneOf(["no_workers", "no_claims"]),
+        metadata={
+            "description": "Of a queue that is down: no worker lives, or workers live, are free, and claimed nothing of what "
+            "was dispatched to them for 30 seconds.",
+            "example": "no_claims",
+        },
+    )
 
 
 class ReadinessSchema(Schema):
@@ -90,21 +111,23 @@ def ready() -> tuple[dict[str, Any], int]:
     return {"status": "ready" if is_ready else "unready", "parts": parts}, 200 if is_ready else 503
 
 
-def part(state: str, age: float | None = None, *, required: bool = True, **more: int) -> dict[str, Any]:
+def part(state: str, age: float | None = None, *, required: bool = True, **more: int | str) -> dict[str, Any]:
     """One part in the form of `PartSchema`; ages in seconds."""
     return {"state": state, "required": required, "age_seconds": None if age is None else round(age, 3), **more}
 
 
 def engine_state(door: Tenancy) -> EngineState:
-    """Leader and workers, in one round trip. Raises what a database raises that is away."""
-    row = door.platform.fetch(_STATE, {"seconds": WORKER_SECONDS})[0]
-    slots = dict.fromkeys(QUEUES, 0)
+    """Leader, workers and what is held back, in one round trip. Raises what a database raises that is away."""
+    row = door.platform.fetch(_STATE, {"seconds": LIVE_SECONDS, "deaf": DEAF_SECONDS}, operator_scope())[0]
+    slots, workers = dict.fromkeys(QUEUES, 0), dict.fromkeys(QUEUES, 0)
     ages: dict[str, float] = {}
     for queues, count, age in row["workers"] or ():
         for queue in queues:
             slots[queue] = slots.get(queue, 0) + count
+            workers[queue] = workers.get(queue, 0) + 1
             ages[queue] = min(float(age), ages.get(queue, float(age)))
-    return EngineState(row["leader_age"], slots, ages)
+    paused = frozenset(row["paused"])
+    return EngineState(row["leader_age"], slots, workers, ages, paused, frozenset(row["deaf"]) - paused)
 
 
 def _engine(door: Tenancy) -> dict[str, dict[str, Any]]:
@@ -115,11 +138,18 @@ def _engine(door: Tenancy) -> dict[str, dict[str, Any]]:
     leads = state.leader_age is not None and state.leader_age <= LEADER_SECONDS
     return {
         "dispatcher": part("up" if leads else "down", state.leader_age),
-        **{
-            f"workers:{queue}": part("up" if slots else "down", state.worker_ages.get(queue), slots=slots)
-            for queue, slots in state.slots.items()
-        },
+        **{f"workers:{queue}": _workers(state, queue) for queue in state.slots},
     }
+
+
+def _workers(state: EngineState, queue: str) -> dict[str, Any]:
+    """Workers are judged by what they do: a queue whose free workers claim nothing is as good as one without workers."""
+    slots, age, paused = state.slots[queue], state.worker_ages.get(queue), queue in state.paused
+    if not slots:
+        return part("down", age, slots=slots, paused=paused, problem="no_workers")
+    if queue in state.deaf:
+        return part("down", age, slots=slots, paused=paused, problem="no_claims")
+    return part("up", age, slots=slots, paused=paused)
 
 
 def _broker(settings: Settings) -> dict[str, Any]:
@@ -127,7 +157,7 @@ def _broker(settings: Settings) -> dict[str, Any]:
     url = settings.broker
     try:
         if urlsplit(url).scheme in {"amqp", "amqps"}:
-            _connect(url, 5671 if url.startswith("amqps") else 5672)
+            _greet(url)
         else:
             _redis(url).ping()
     except (OSError, redis.RedisError):
@@ -154,6 +184,20 @@ def _has_storage(settings: Settings) -> bool:
     except OSError:
         return False
     return True
+
+
+def _greet(url: str) -> None:
+    """Say hello to RabbitMQ as any AMQP 0-9-1 client begins, and wait for its answer: the kernel alone accepts connections
+    for a server that hangs. Over TLS only the connection is tried. Raises `OSError`.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "amqps":
+        return _connect(url, 5671)
+    with socket.create_connection((parts.hostname or "localhost", parts.port or 5672), CONNECT_SECONDS) as connection:
+        connection.sendall(AMQP_HEADER)
+        if connection.recv(1) != AMQP_METHOD:
+            raise ConnectionError("the server does not speak AMQP 0-9-1")
+    return None
 
 
 def _connect(url: str, port: int) -> None:

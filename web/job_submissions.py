@@ -5,20 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from domain.errors import PermissionDenied, UnknownKind
+from domain.errors import PermissionDenied
 from domain.jobs.families import AfterPolicy
 from jobs.bulk import Related
 from jobs.kinds import kind
 from jobs.submit import NewJob
 from web import tracing
 from web.context import principal
-
-
-def check_kind(name: str) -> None:
-    """Only public kinds are submitted, by who may do what they do. Raises `UnknownKind` and `PermissionDenied`."""
-    if kind(name).permission is None:
-        raise UnknownKind(f"There is no job kind {name!r}; GET /api/v1/jobs/kinds lists them.")
-    check_permission(name)
 
 
 def check_permission(name: str) -> None:

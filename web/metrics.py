@@ -7,14 +7,16 @@ own requests, so with several web workers a scrape sees one of them; the engine'
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from flask import Flask, Response, current_app, g, request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from jobs.backlog import backlogs
+from jobs.kinds import KINDS, QUEUES
+from jobs.runtimes import queue_rates, runtimes
 from tenancy.access import Tenancy
 from web.auth import public
 from web.errors import DATABASE_AWAY
@@ -41,11 +43,18 @@ class EngineCollector(Collector):
             return
         up.add_metric([], 1)
         yield up
-        slots = GaugeMetricFamily("nexus_worker_slots", "Jobs that live workers can run at once", labels=["queue"])
-        for queue, count in state.slots.items():
-            slots.add_metric([queue], count)
-        yield slots
+        yield _by_queue("nexus_worker_slots", "Jobs that live workers can run at once", state.slots)
+        yield _by_queue("nexus_workers", "Live workers", state.workers)
+        yield _by_queue(
+            "nexus_queue_paused", "1 while operators hold it back", {queue: queue in state.paused for queue in QUEUES}
+        )
+        yield _by_queue(
+            "nexus_queue_deaf",
+            "1 while its live, free workers claim nothing",
+            {queue: queue in state.deaf for queue in QUEUES},
+        )
         yield from self._backlogs()
+        yield from self._kinds()
         if state.leader_age is not None:
             leader = GaugeMetricFamily("nexus_dispatcher_heartbeat_age_seconds", "Since the leader's last heartbeat")
             leader.add_metric([], state.leader_age)
@@ -63,6 +72,25 @@ class EngineCollector(Collector):
             oldest.add_metric([backlog.queue], backlog.oldest_due_seconds)
         yield jobs
         yield oldest
+
+    def _kinds(self) -> Iterator[Metric]:
+        known = {name: each for name, each in runtimes(self._tenancy.platform).items() if name in KINDS}
+        attempts = CounterMetricFamily("nexus_job_attempts", "Attempts that ended", labels=["kind"])
+        failures = CounterMetricFamily("nexus_job_attempt_failures", "Attempts that failed", labels=["kind"])
+        means = GaugeMetricFamily("nexus_job_mean_seconds", "Mean time of an attempt", labels=["kind"])
+        for name, runtime in known.items():
+            attempts.add_metric([name], runtime.runs)
+            failures.add_metric([name], runtime.failures)
+            means.add_metric([name], runtime.mean_seconds)
+        yield from (attempts, failures, means)
+        yield _by_queue("nexus_queue_rate_per_minute", "Attempts that end, over about a minute", queue_rates(known))
+
+
+def _by_queue(name: str, text: str, values: Mapping[str, float]) -> Metric:
+    gauge = GaugeMetricFamily(name, text, labels=["queue"])
+    for queue, value in values.items():
+        gauge.add_metric([queue], value)
+    return gauge
 
 
 def register(app: Flask, tenancy: Tenancy) -> None:

@@ -21,7 +21,8 @@ from config.logging import configure
 from config.settings import current
 from jobs.kinds import KINDS
 from jobs.transport import celery_app
-from workers import registration, runtime, ticks
+from workers import registration, runtime, shutdown, ticks
+from workers.consumer import OneAhead
 from workers.execution import JobsFailed, parse_items, run_message
 from workers.pulse import Held
 
@@ -33,13 +34,14 @@ def _register(name: str) -> None:
     def run(self: Task[Any, Any], items: list[list[Any]]) -> dict[str, int]:
         return run_message(runtime.runtime(), parse_items(items))
 
-    app.task(name=name, bind=True, throws=(JobsFailed,), ignore_result=True, acks_late=False)(run)
+    app.task(name=name, bind=True, throws=(JobsFailed,), ignore_result=True)(run)
 
 
 for kind_name in KINDS:
     _register(kind_name)
 
 ticks.register(app)
+app.steps["consumer"].add(OneAhead)
 
 
 @setup_logging.connect
@@ -67,6 +69,7 @@ def _announce(sender: Any, **_: Any) -> None:
 @worker_shutting_down.connect
 def _take_no_more(**_: Any) -> None:
     registration.leaving()
+    shutdown.begin()
 
 
 @worker_process_shutdown.connect

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, LiteralString
 
 import psycopg
@@ -23,18 +24,25 @@ from sqlalchemy.exc import OperationalError
 
 from config.logging import configure
 from config.settings import Settings, SettingsError, current
-from jobs import reconcile, retention
+from jobs import controls, reconcile, retention
 from jobs.backlog import Meter
-from jobs.dispatch import Pool, pack, pick, take_back
+from jobs.controls import Controls
+from jobs.dispatch import Pool, Scheduler, pack, take_back
+from jobs.firing import fire_due
+from jobs.hints import DUE, Listener
 from jobs.kinds import QUEUES
-from jobs.runtimes import means
+from jobs.runtimes import Usage, means, usage_since
 from jobs.transport import Publisher, celery_app
 from jobs.waits import Waits
 from tenancy.access import Tenancy
 
 LOCK: LiteralString = "SELECT pg_try_advisory_lock(hashtext('nexus dispatcher')) AS held"
-BUSY_SECONDS, IDLE_SECONDS = 0.002, 0.025
-"""Pause after a round that found work, and the longest pause while there is none."""
+BUSY_SECONDS, DEEP_SECONDS, IDLE_SECONDS = 0.002, 0.01, 0.05
+"""Pause after a round that dispatched something; after one that left due jobs for want of room; and the longest pause,
+which a hint ends: without hints, what a job is late by."""
+
+ALWAYS = 1e9
+"""Seconds: longer than any platform has run."""
 
 _WORKERS: LiteralString = """
 SELECT queues, sum(slots)::int AS slots FROM workers
@@ -74,6 +82,9 @@ class Leader:
     pools: list[Pool] = field(default_factory=list)
     means: dict[str, float] = field(default_factory=dict)
     waits: Waits = field(init=False)
+    controls: Controls = field(default_factory=Controls)
+    scheduler: Scheduler = field(default_factory=Scheduler)
+    usage: Usage | None = None
     chores: list[Every] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -82,6 +93,8 @@ class Leader:
             Every(1.0, self._heartbeat),
             Every(0.5, self._read_workers),
             Every(2.0, self._read_runtimes),
+            Every(0.5, self._settle),
+            Every(0.5, self._read_controls),
             # Not at once: after an outage of the database the workers renew their leases first.
             Every(
                 1.0,
@@ -96,6 +109,7 @@ class Leader:
             Every(10.0, lambda: reconcile.forget_dead_workers(self.tenancy)),
             Every(0.2, self.waits.look),
             Every(60.0, self.waits.forget),
+            Every(0.1, lambda: fire_due(self.tenancy, datetime.now(UTC))),
         ]
 
     def round(self) -> int:
@@ -103,16 +117,22 @@ class Leader:
         now = time.monotonic()
         for chore in self.chores:
             chore(now)
-        rows = pick(self.tenancy.platform, self.pools, self.means)
-        if rows:
+        picked = self.scheduler.pick(self.tenancy.platform, self.pools, self.means, self.controls, now)
+        if picked:
             slots = {queue: pool.slots for pool in self.pools for queue in pool.queues}
-            messages = pack(rows, slots, self.means, self.settings.batch_limit)
+            messages = pack(picked, slots, self.means, self.settings.batch_limit)
             unsent = self.publisher.publish(messages)
             if unsent:
                 log.warning("dispatcher.broker_unreachable", jobs=len(unsent))
                 take_back(self.tenancy.platform, unsent)
                 time.sleep(0.5)
-        return len(rows)
+        return len(picked)
+
+    def pause(self, dispatched: int, last: float) -> float:
+        """Seconds until the next round, after one that dispatched so many and a pause that long."""
+        if self.scheduler.is_full:
+            return DEEP_SECONDS
+        return BUSY_SECONDS if dispatched else min(last * 2, IDLE_SECONDS)
 
     def _heartbeat(self) -> None:
         holder = f"{socket.gethostname()}:{os.getpid()}"
@@ -125,13 +145,27 @@ class Leader:
     def _read_runtimes(self) -> None:
         self.means = means(self.tenancy.platform)
 
+    def _read_controls(self) -> None:
+        self.controls = controls.read(self.tenancy.platform)
+
+    def _settle(self) -> None:
+        """Charge tenants what their runs took since the last look; the first look only learns where they stand."""
+        usage = usage_since(self.tenancy.platform, ALWAYS if self.usage is None else 10.0)
+        if self.usage is not None:
+            for (tenant_id, queue), (runs, seconds) in usage.items():
+                known_runs, known_seconds = self.usage.get((tenant_id, queue), (0, 0.0))
+                if runs > known_runs:
+                    self.scheduler.settle(queue, tenant_id, runs - known_runs, seconds - known_seconds, self.controls)
+        self.usage = {**(self.usage or {}), **usage}
+
     def _requeue(self) -> None:
         lost_memory = self.publisher.epoch_was_lost()
         reconcile.requeue_undelivered(self.tenancy, 0.0 if lost_memory else reconcile.STALE_DISPATCH_SECONDS)
+        reconcile.requeue_drained(self.tenancy, self.publisher.drained)
 
 
-def lead(settings: Settings, tenancy: Tenancy, stopped: threading.Event) -> None:
-    """Wait for the lock, then lead until it is lost, the database goes away, or `stopped` is set."""
+def lead(settings: Settings, tenancy: Tenancy, stopped: threading.Event, wake: threading.Event) -> None:
+    """Wait for the lock, then lead until it is lost, the database goes away, or `stopped` is set. `wake` ends a pause."""
     with tenancy.platform.connect() as connection:
         while not _holds(connection):
             if stopped.wait(0.5):
@@ -142,8 +176,9 @@ def lead(settings: Settings, tenancy: Tenancy, stopped: threading.Event) -> None
         pause = BUSY_SECONDS
         while not stopped.is_set():
             check(time.monotonic())
-            pause = BUSY_SECONDS if leader.round() else min(pause * 2, IDLE_SECONDS)
-            stopped.wait(pause)
+            wake.clear()
+            pause = leader.pause(leader.round(), pause)
+            wake.wait(pause)
 
 
 def main() -> int:
@@ -156,12 +191,18 @@ def main() -> int:
     except SettingsError as error:
         print(*error.problems, sep="\n", file=sys.stderr)
         return 2
-    stopped = threading.Event()
+    stopped, wake = threading.Event(), threading.Event()
+
+    def stop(*_: object) -> None:
+        stopped.set()
+        wake.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+        signal.signal(number, stop)
+    Listener(settings, DUE, lambda _: wake.set())
     while not stopped.is_set():
         try:
-            lead(settings, tenancy, stopped)
+            lead(settings, tenancy, stopped, wake)
         except (psycopg.Error, OperationalError) as error:
             log.warning("dispatcher.database_unreachable", error=type(error).__name__)
             stopped.wait(0.5)

@@ -61,7 +61,7 @@ def _run_one(runtime: Runtime, row: ClaimedRow, entry: Held) -> bool:
     started = time.monotonic()
     outcome = _outcome(runtime, row, entry)
     entry.context = None
-    runtime.pulse.finish(entry, outcome, time.monotonic() - started)
+    runtime.pulse.finish(entry, outcome, time.monotonic() - started, (row["tenant_id"], row["queue"]))
     return outcome.state is JobState.SUCCEEDED
 
 

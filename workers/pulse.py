@@ -17,10 +17,13 @@ from uuid import UUID
 import structlog
 
 from domain.errors import DeadlineExceeded
+from domain.jobs.states import JobState
 from jobs.context import JobContext, draw
+from jobs.fleet import claimed
+from jobs.hints import Hints
 from jobs.leases import Progress, hand_back, renew, write_progress
 from jobs.outcomes import Outcome, failed, record
-from jobs.runtimes import observe
+from jobs.runtimes import Observed, observe
 from tenancy.database import Database
 
 TICK_SECONDS = 0.05
@@ -29,6 +32,9 @@ COALESCE_SECONDS = 0.02
 
 PROGRESS_SECONDS = 0.2
 RUNTIMES_SECONDS = 1.0
+CLAIMED_SECONDS = 1.0
+"""How often at most the worker's row is told that jobs were claimed."""
+
 OVERDUE_GRACE_SECONDS = 5.0
 NEIGHBOUR_PATIENCE_SECONDS = 1.0
 """A job that was claimed and has not begun for this long is handed back: its neighbour takes longer than foreseen."""
@@ -51,17 +57,24 @@ class Held:
 
 @dataclass(slots=True)
 class Pulse:
-    """Shared by all batches of a process; its thread starts with the first job."""
+    """Shared by all batches of a process; its thread starts with the first job.
+
+    `worker_id` is the row of the worker that is told of claims, where there is one.
+    """
 
     platform: Database
     lease_seconds: float
+    worker_id: UUID | None = None
     on_overdue: Callable[[Held], None] | None = None
+    hints: Hints = field(default_factory=lambda: Hints(None))
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _flushing: threading.Lock = field(default_factory=threading.Lock)
     _held: dict[tuple[UUID, UUID], Held] = field(default_factory=dict)
     _outcomes: list[Outcome] = field(default_factory=list)
     _progress: dict[UUID, Progress] = field(default_factory=dict)
-    _runtimes: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _runtimes: dict[str, Observed] = field(default_factory=dict)
+    _usage: dict[tuple[UUID, str], tuple[int, float]] = field(default_factory=dict)
+    _has_claimed: bool = False
     _started: int | None = None
     _wake: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -72,6 +85,7 @@ class Pulse:
         with self._lock:
             for entry in entries:
                 self._held[entry.job_id, entry.token] = entry
+            self._has_claimed = bool(entries) or self._has_claimed
             if self._started != os.getpid():
                 self._started = os.getpid()
                 self._thread = threading.Thread(target=self._run, name="nexus-pulse", daemon=True)
@@ -83,14 +97,16 @@ class Pulse:
             entry.begun = (entry.job_id, entry.token) in self._held
             return entry.begun
 
-    def finish(self, entry: Held, outcome: Outcome, seconds: float) -> None:
-        """Hand over an outcome. The lease is renewed until it is written."""
+    def finish(self, entry: Held, outcome: Outcome, seconds: float, tenant: tuple[UUID, str]) -> None:
+        """Hand over an outcome and the seconds it took `tenant` (id, queue). The lease is renewed until it is written."""
         with self._lock:
             entry.finished = True
             told = self._progress.pop(entry.job_id, None)
             self._outcomes.append(outcome if told is None else replace(outcome, progress=told[2:]))
-            runs, total = self._runtimes.get(outcome.kind, (0, 0.0))
-            self._runtimes[outcome.kind] = (runs + 1, total + seconds)
+            has_failed = outcome.counted and outcome.state in {JobState.FAILED, JobState.RETRYING}
+            self._runtimes[outcome.kind] = self._runtimes.get(outcome.kind, Observed()).plus(seconds, failed=has_failed)
+            runs, total = self._usage.get(tenant, (0, 0.0))
+            self._usage[tenant] = (runs + 1, total + seconds)
         self._wake.set()
 
     def abandon(self, entries: list[Held]) -> None:
@@ -121,6 +137,7 @@ class Pulse:
             with self._lock:
                 for outcome in outcomes:
                     self._held.pop((outcome.job_id, outcome.token), None)
+        self.hints.changed(taken)
         for outcome in outcomes:
             if outcome.job_id not in taken:
                 log.warning("job.outcome_fenced", job_id=str(outcome.job_id), kind=outcome.kind)
@@ -135,6 +152,7 @@ class Pulse:
 
     def _run(self) -> None:
         renewed = written = observed = flushed = time.monotonic()
+        told = renewed - CLAIMED_SECONDS
         while not self._stopped:
             self._wake.wait(TICK_SECONDS)
             self._wake.clear()
@@ -151,6 +169,9 @@ class Pulse:
                 if self._runtimes and now - observed >= RUNTIMES_SECONDS:
                     observed = now
                     self._observe_runtimes()
+                if self._has_claimed and now - told >= CLAIMED_SECONDS:
+                    told = now
+                    self._tell_claimed()
                 if now - renewed >= self.lease_seconds / 3:
                     self._renew(now)
                     renewed = now
@@ -163,11 +184,18 @@ class Pulse:
         with self._lock:
             latest, self._progress = list(self._progress.values()), {}
         write_progress(self.platform, latest)
+        self.hints.changed(job_id for job_id, *_ in latest)
 
     def _observe_runtimes(self) -> None:
         with self._lock:
             observed, self._runtimes = self._runtimes, {}
-        observe(self.platform, observed)
+            usage, self._usage = self._usage, {}
+        observe(self.platform, observed, usage)
+
+    def _tell_claimed(self) -> None:
+        self._has_claimed = False
+        if self.worker_id is not None:
+            claimed(self.platform, self.worker_id)
 
     def _hand_back_stuck(self, now: float) -> None:
         with self._lock:

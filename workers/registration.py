@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Any, LiteralString
+from typing import Any
 
 import structlog
 
+from jobs import fleet
 from tenancy.database import Database
 from workers.runtime import worker_id
 
 HEARTBEAT_SECONDS = 2.0
-
-_BEAT: LiteralString = """
-INSERT INTO workers (id, name, queues, slots, pid, started_at, heartbeat_at, stopping)
-VALUES (%(id)s, %(name)s, %(queues)s, %(slots)s, %(pid)s, now(), now(), %(stopping)s)
-ON CONFLICT (id) DO UPDATE SET heartbeat_at = now(), queues = excluded.queues, slots = excluded.slots,
-    stopping = excluded.stopping,
-    last_claim_at = (SELECT max(started_at) FROM jobs WHERE worker_id = %(id)s AND state = 'running'
-                        AND stage = 'in_flight')
-"""
-
-_WITHDRAW: LiteralString = "DELETE FROM workers WHERE id = %(id)s"
 
 log = structlog.get_logger(__name__)
 _stopped = threading.Event()
@@ -56,13 +46,13 @@ def stop() -> None:
     _stopped.set()
     _soon.set()
     if _platform is not None:
-        _platform.fetch(_WITHDRAW, {"id": worker_id()})
+        fleet.withdraw(_platform, worker_id())
 
 
 def _beat(platform: Database, facts: dict[str, Any]) -> None:
     while not _stopped.is_set():
         try:
-            platform.fetch(_BEAT, {**facts, "stopping": _leaving.is_set()})
+            fleet.beat(platform, {**facts, "stopping": _leaving.is_set()})
         except Exception:
             # The next beat may find the database again; a worker unseen meanwhile only gets no new jobs.
             log.warning("worker.heartbeat_failed", exc_info=True)

@@ -10,6 +10,7 @@ from uuid import UUID
 from config.settings import Settings, current
 from domain.identity.principals import Principal
 from domain.ids import new_id
+from jobs.hints import hints
 from tenancy.access import Tenancy
 from tenancy.identity.principals import permissions_of
 from workers.pulse import Pulse
@@ -54,7 +55,7 @@ def runtime() -> Runtime:
             if _runtime is None:
                 settings = current()
                 tenancy = Tenancy(settings, "engine")
-                pulse = Pulse(tenancy.platform, settings.lease_seconds)
+                pulse = Pulse(tenancy.platform, settings.lease_seconds, _worker_id, hints=hints(settings))
                 _runtime = Runtime(settings, tenancy, pulse, _worker_id)
     return _runtime
 

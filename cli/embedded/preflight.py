@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from config.settings import Settings, SettingsError
 
@@ -83,8 +83,35 @@ def _database_problem(url: str) -> str | None:
     return None
 
 
+def _rabbitmq_problem(url: str) -> str | None:
+    """Log in, since RabbitMQ refuses wrong passwords and unknown virtual hosts only then, and workers would try for ever."""
+    import amqp
+
+    parts = urlsplit(url)
+    host, port = parts.hostname or "localhost", parts.port or _DEFAULT_PORTS[parts.scheme]
+    connection = amqp.Connection(
+        host=f"{host}:{port}", userid=unquote(parts.username or "guest"), password=unquote(parts.password or "guest"),
+        virtual_host=unquote(parts.path[1:]) or "/", ssl=parts.scheme == "amqps", login_method="PLAIN",
+        connect_timeout=_CONNECT_SECONDS, read_timeout=_CONNECT_SECONDS, write_timeout=_CONNECT_SECONDS,
+    )  # fmt: skip
+    try:
+        connection.connect()
+        connection.close()
+    except amqp.AccessRefused:
+        return f"{host}:{port} refuses the account {parts.username or 'guest'}"
+    except amqp.NotAllowed as error:
+        return f"{host}:{port}: {error.reply_text}"
+    except (amqp.AMQPError, OSError) as error:
+        return f"{host}:{port} cannot be reached: {getattr(error, 'strerror', None) or type(error).__name__}"
+    finally:
+        connection.collect()
+    return None
+
+
 def _address_problem(url: str) -> str | None:
     parts = urlsplit(url)
+    if parts.scheme in {"amqp", "amqps"}:
+        return _rabbitmq_problem(url)
     if parts.scheme == "unix":
         return None if Path(parts.path).is_socket() else f"{parts.path} is no socket"
     host, port = parts.hostname or "localhost", parts.port or _DEFAULT_PORTS[parts.scheme]

@@ -8,6 +8,7 @@ from domain.errors import FieldError, InvalidPayload
 
 CATALOG: dict[str, tuple[str, ...]] = {
     "job": ("create", "read", "cancel", "replay"),
+    "schedule": ("create", "read", "update", "delete", "run"),
     "notification": ("create", "read"),
     "completion": ("create", "read"),
     "llm_config": ("read", "update"),
@@ -26,9 +27,8 @@ CATALOG: dict[str, tuple[str, ...]] = {
 
 ALL = frozenset(f"{resource}:{action}" for resource, actions in CATALOG.items() for action in actions)
 _READ = frozenset(name for name in ALL if name.endswith(":read"))
-_WORK = frozenset(
-    name for name in ALL if name.partition(":")[0] in {"job", "notification", "completion", "search", "document"}
-)
+_WORKED_ON = {"job", "schedule", "notification", "completion", "search", "document"}
+_WORK = frozenset(name for name in ALL if name.partition(":")[0] in _WORKED_ON)
 
 SYSTEM_ROLES: dict[str, frozenset[str]] = {
     "owner": ALL,

@@ -48,3 +48,8 @@ def weight(mean_seconds: float | None, *, batchable: bool = True) -> float:
 def room(slots: int) -> float:
     """Messages that may be dispatched or running for workers with `slots`."""
     return float(slots * MESSAGES_PER_SLOT)
+
+
+def express(slots: int) -> float:
+    """Messages beyond the room for tenants that have nothing in flight: one for each slot."""
+    return float(slots)

@@ -2,19 +2,23 @@
 
 from models.base import PlatformBase
 from models.platform.api_keys import ApiKey
+from models.platform.dispatch import DispatchPause, TenantLimits
 from models.platform.external_events import ExternalEvent
 from models.platform.idempotent_requests import IdempotentRequest
 from models.platform.job_families import JobDependency, JobWait
 from models.platform.jobs import Job, JobKey
 from models.platform.memberships import Membership, MembershipRole, Role, RolePermission
+from models.platform.schedules import Schedule
 from models.platform.sessions import RefreshToken, Session
 from models.platform.signing_keys import SigningKey
 from models.platform.tenants import Tenant, TenantKey
 from models.platform.users import User
-from models.platform.workers import KindRuntime, Leader, QueueBacklog, Worker
+from models.platform.workers import KindRuntime, Leader, QueueBacklog, TenantRuntime, Worker, WorkerJobs
 
 __all__ = [
-    "ApiKey", "ExternalEvent", "IdempotentRequest", "Job", "JobDependency", "JobKey", "JobWait", "KindRuntime", "Leader", "Membership", "MembershipRole", "PlatformBase",
-    "QueueBacklog",
-    "RefreshToken", "Role", "RolePermission", "Session", "SigningKey", "Tenant", "TenantKey", "User", "Worker",
+    "ApiKey", "DispatchPause", "ExternalEvent", "IdempotentRequest", "Job", "JobDependency", "JobKey",
+    "JobWait", "KindRuntime", "Leader",
+    "Membership", "MembershipRole", "PlatformBase", "QueueBacklog", "RefreshToken", "Role", "RolePermission",
+    "Schedule", "Session", "SigningKey", "Tenant", "TenantKey", "TenantLimits", "TenantRuntime", "User", "Worker",
+    "WorkerJobs",
 ]  # fmt: skip

@@ -1,8 +1,8 @@
-"""One real platform for the tests that only use it: `nexus up` with everything embedded, driven over HTTP."""
+"""One real platform for the tests that only use it: `nexus up` on servers of its own, driven over HTTP."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -10,7 +10,9 @@ from cli.processes import PlatformProcess
 
 
 @pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlatformProcess]:
+def platform(
+    tmp_path_factory: pytest.TempPathFactory, platform_broker: Callable[[], dict[str, str]]
+) -> Iterator[PlatformProcess]:
     """A running platform, made for this xdist worker at its first use."""
     process = PlatformProcess(
         tmp_path_factory.mktemp("platform"),
@@ -18,6 +20,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlatformProce
             "NEXUS_ADMIN_PASSWORD": "correct horse battery",
             "NEXUS_BILLING_TICK_SECONDS": "1",
             "OPENAI_BASE_URL": "http://127.0.0.1:9",
+            **platform_broker(),
         },
     )
     process.start()

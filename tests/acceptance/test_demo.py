@@ -7,7 +7,7 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,10 +60,15 @@ def nexus(home: Path, *arguments: str, seconds: float = 60, **variables: str) ->
     return Done(done.returncode, done.stdout, done.stderr)
 
 
-def demo(home: Path) -> Done:
+def demo(home: Path, variables: dict[str, str]) -> Done:
     """The demo with ports that nobody has."""
     ports = {"NEXUS_PORT": str(free_port()), "FLOWER_PORT": str(free_port())}
-    return nexus(home, "demo", seconds=DEMO_SECONDS, **ports)
+    return nexus(home, "demo", seconds=DEMO_SECONDS, **ports, **variables)
+
+
+@pytest.fixture(scope="module")
+def variables(platform_broker: Callable[[], dict[str, str]]) -> dict[str, str]:
+    return platform_broker()
 
 
 @pytest.fixture(scope="module")
@@ -72,22 +77,22 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def first(home: Path) -> Done:
+def first(home: Path, variables: dict[str, str]) -> Done:
     """The first run, on a home that does not exist yet: it brings its own platform."""
-    return demo(home)
+    return demo(home, variables)
 
 
 @pytest.fixture(scope="module")
-def platform(home: Path, first: Done) -> Iterator[PlatformProcess]:
+def platform(home: Path, first: Done, variables: dict[str, str]) -> Iterator[PlatformProcess]:
     """The same home, brought up again as `nexus up` does."""
-    with PlatformProcess(home, environment={"NEXUS_BILLING_TICK_SECONDS": "1"}) as process:
+    with PlatformProcess(home, environment={"NEXUS_BILLING_TICK_SECONDS": "1", **variables}) as process:
         yield process
 
 
 @pytest.fixture(scope="module")
-def second(home: Path, platform: PlatformProcess) -> Done:
+def second(home: Path, platform: PlatformProcess, variables: dict[str, str]) -> Done:
     """A second run, beside the running platform."""
-    return demo(home)
+    return demo(home, variables)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -16,8 +16,13 @@ pytestmark = pytest.mark.acceptance
 
 
 @pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlatformProcess]:
-    with PlatformProcess(tmp_path_factory.mktemp("up") / "home") as platform:
+def variables(platform_broker: Callable[[], dict[str, str]]) -> dict[str, str]:
+    return platform_broker()
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory, variables: dict[str, str]) -> Iterator[PlatformProcess]:
+    with PlatformProcess(tmp_path_factory.mktemp("up") / "home", environment=variables) as platform:
         yield platform
 
 
@@ -80,11 +85,13 @@ def test_flower_asks_for_a_password(platform: PlatformProcess) -> None:
     assert status == 401
 
 
-def test_stopping_leaves_no_process_and_the_next_start_keeps_the_data(platform: PlatformProcess) -> None:
+def test_stopping_leaves_no_process_and_the_next_start_keeps_the_data(
+    platform: PlatformProcess, variables: dict[str, str]
+) -> None:
     assert platform.stop() == 0
     assert processes_of(platform.home) == {}
 
-    with PlatformProcess(platform.home) as second:
+    with PlatformProcess(platform.home, environment=variables) as second:
         assert second.administrator is None
         assert get(second, "/health/ready") == 200
 

@@ -9,7 +9,9 @@ from uuid import UUID
 
 import pytest
 
+from bench import brokers
 from bench.engine import Engine
+from bench.rabbitmq import PrivateRabbitMQ
 from cli.embedded.valkey import EmbeddedValkey
 from config.settings import Settings
 from domain.identity.principals import system
@@ -21,6 +23,7 @@ from tenancy.access import Tenancy
 from tenancy.bootstrap import prepare
 from tenancy.provisioning import Provisioner, create_tenant
 from tenancy.scopes import user_scope
+from tests.brokers import RABBITMQ, Broker
 from tests.conftest import Cluster, create_database, settings_for
 from workers.dispatcher import Leader
 
@@ -38,8 +41,16 @@ def platform(cluster: Cluster, worker_id: str, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[EmbeddedValkey]:
-    """A Valkey of this test's own."""
+def broker(broker_name: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Broker]:
+    """A Valkey of this test's own, or this worker's RabbitMQ as if nobody had used it."""
+    if broker_name == RABBITMQ:
+        server: PrivateRabbitMQ = request.getfixturevalue("rabbitmq")
+        if not server.processes:
+            server.start()
+        brokers.flush(server.url)
+        yield server
+        server.thaw()
+        return
     valkey = EmbeddedValkey(tmp_path / "broker")
     valkey.start()
     yield valkey
@@ -47,11 +58,12 @@ def broker(tmp_path: Path) -> Iterator[EmbeddedValkey]:
 
 
 @pytest.fixture
-def settings(platform: Settings, cluster: Cluster, broker: EmbeddedValkey) -> Settings:
+def settings(platform: Settings, cluster: Cluster, broker: Broker) -> Settings:
     """The platform with this test's broker. One second is the shortest lease that settings allow."""
     database = platform.owner_dsn.partition("?")[0].rpartition("/")[2]
     return settings_for(
-        cluster, database, platform.home, BROKER_URL=broker.url, REDIS_URL=broker.url, NEXUS_LEASE_SECONDS=3,
+        cluster, database, platform.home, BROKER_URL=broker.url,
+        REDIS_URL=broker.url if isinstance(broker, EmbeddedValkey) else cluster.valkey.url, NEXUS_LEASE_SECONDS=3,
         NEXUS_BILLING_TICK_SECONDS=0.5,
     )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,11 @@ KILLS = (
 @pytest.mark.faults
 @pytest.mark.acceptance
 @pytest.mark.timeout(240)
-def test_five_hundred_jobs_survive_ten_kills_and_a_flushed_broker(tmp_path: Path) -> None:
-    with PlatformProcess(tmp_path / "home", environment={"NEXUS_LOG_LEVEL": "warning"}) as platform:
+def test_five_hundred_jobs_survive_ten_kills_and_a_flushed_broker(
+    tmp_path: Path, platform_broker: Callable[[], dict[str, str]]
+) -> None:
+    variables = {"NEXUS_LOG_LEVEL": "warning", **platform_broker()}
+    with PlatformProcess(tmp_path / "home", environment=variables) as platform:
         tally = Chaos(platform, Plan(500, KILLS), print).run()
     assert tally.problems == []
     assert (tally.succeeded, tally.messages) == (500, 250)

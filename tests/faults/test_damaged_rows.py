@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+import tasks
 from bench.engine import until
 from config.settings import Settings
 from domain.errors import NotFound
@@ -22,6 +23,8 @@ from workers.pulse import Pulse
 from workers.runtime import Runtime
 
 pytestmark = pytest.mark.faults
+
+tasks.load()
 
 
 def erase_keys(tenancy: Tenancy, tenant_id: UUID) -> None:

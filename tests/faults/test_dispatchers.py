@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from bench.engine import Engine, until
-from jobs.dispatch import Pool, pick
+from jobs.dispatch import Pool, Scheduler
 from tenancy.access import Tenancy
 from tests.faults.conftest import register_worker, state
 from workers.dispatcher import Leader
@@ -44,7 +44,7 @@ def test_a_leader_killed_between_marking_and_publishing_loses_nothing(
     engine: Engine, leader: Leader, tenancy: Tenancy, ping: Callable[..., UUID]
 ) -> None:
     job_id = ping()
-    assert [row["id"] for row in pick(tenancy.platform, [Pool(("default",), 1)], {})] == [job_id]
+    assert [each.id for each in Scheduler().pick(tenancy.platform, [Pool(("default",), 1)], {})] == [job_id]
     engine.worker("default")
     engine.dispatcher()
     until(lambda: state(tenancy, job_id) == "succeeded", 25, "the job whose message was never sent")

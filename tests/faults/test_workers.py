@@ -16,6 +16,7 @@ from sqlalchemy import select
 from bench.engine import Engine, until
 from config.settings import Settings
 from domain.identity.principals import system
+from jobs import reconcile
 from jobs.queries import get
 from jobs.rows import error_of
 from jobs.submit import NewJob, submit
@@ -155,6 +156,43 @@ def sent(tenancy: Tenancy, tenant: UUID) -> dict[UUID, list[str]]:
         for message_id, attempt_state in session.execute(of_sent):
             found.setdefault(message_id, []).append(attempt_state)
     return found
+
+
+@pytest.mark.both_brokers
+@pytest.mark.usefixtures("dispatcher")
+def test_a_busy_worker_takes_no_message_that_an_idle_one_could_run(
+    engine: Engine, tenancy: Tenancy, ping: Callable[..., UUID]
+) -> None:
+    workers = [engine.worker("default", name=name, concurrency=1) for name in ("first", "second")]
+    until(lambda: len(tenancy.platform.fetch("SELECT 1 FROM workers", {})) == 2, 20, "both workers")
+    long = ping(seconds=20.0)
+    until(lambda: running(tenancy) == [long], 20, "the long job running")
+    for _ in range(4):
+        quick = ping()
+        took = until(lambda job_id=quick: state(tenancy, job_id) == "succeeded", 20, "a quick job")  # type: ignore[misc]
+        assert took < reconcile.UNCLAIMED_SECONDS, "it waited behind the long one until it was taken for lost"
+    assert running(tenancy) == [long]
+    for worker in workers:  # they would finish the long job first
+        engine.kill(worker)
+
+
+@pytest.mark.usefixtures("dispatcher")
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_a_worker_that_is_asked_to_stop_hands_back_what_takes_too_long(
+    engine: Engine, tenancy: Tenancy, ping: Callable[..., UUID], pool: str
+) -> None:
+    worker = engine.worker("default", concurrency=2, pool=pool, NEXUS_WORKER_STOP_SECONDS="1")
+    slow = ping(seconds=60)
+    until(lambda: running(tenancy) == [slow], 20, "the job running")
+    started = time.monotonic()
+    worker.terminate()
+    until(lambda: running(tenancy) == [], 10, "the job handed back")
+    assert time.monotonic() - started < 5
+    assert attempt_of(tenancy, slow) == 0
+    assert worker.wait(10) == 0
+    other = engine.worker("default", concurrency=2, pool=pool)
+    until(lambda: running(tenancy) == [slow], 20, "the job on another worker")
+    engine.kill(other)
 
 
 @pytest.mark.usefixtures("dispatcher")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,16 +11,18 @@ from marshmallow import ValidationError
 
 from domain.errors import InvalidPayload, NexusError
 from domain.jobs.states import TERMINAL
+from domain.jobs.times import is_past
 from jobs import families, queries, replay, waits
+from jobs.admission import admit
 from jobs.bulk import Answer, Related, submit_many
 from jobs.replay import ReplayFilter
-from jobs.submit import INTERNAL, NewJob, Submitted, field_errors
+from jobs.submit import INTERNAL, NewJob, Submitted, field_errors, submitted_before
 from tenancy.vault import Vault
 from web.auth import READABLE, can
 from web.context import principal, tenancy, tenant_id
 from web.errors import problem_body
 from web.idempotency import request_idempotency_key
-from web.job_submissions import check_kind, submission_of
+from web.job_submissions import submission_of
 from web.jobs_response import job_view
 from web.pagination import read_page
 from web.schemas.base import PageQuerySchema
@@ -50,9 +53,9 @@ def submit_jobs(body: dict[str, Any]) -> dict[str, Any]:
     """
     request_key = request_idempotency_key()
     prepared = [_prepare(item, place, request_key) for place, item in enumerate(body["items"])]
-    answers = iter(submit_many(tenancy(), [each for each in prepared if not isinstance(each, NexusError)]))
+    answers = iter(submit_many(tenancy(), [each for each in prepared if isinstance(each, NewJob | Related)]))
     vault = tenancy().vault(tenant_id())
-    items = [_result(each if isinstance(each, NexusError) else next(answers), vault) for each in prepared]
+    items = [_result(next(answers) if isinstance(each, NewJob | Related) else each, vault) for each in prepared]
     return {"items": items, "accepted": sum(item["job"] is not None for item in items)}
 
 
@@ -117,11 +120,11 @@ def list_dependencies(job_id: UUID) -> dict[str, Any]:
     return {"items": waits.dependencies(tenancy(), tenant_id(), job_id)}
 
 
-def _prepare(item: Any, place: int, request_key: str | None) -> NewJob | Related | NexusError:
+def _prepare(item: Any, place: int, request_key: str | None) -> NewJob | Related | Answer:
     """One item as the engine takes it, or what is wrong with it; pointers of faults are relative to the item."""
     try:
         body = _ITEM.load(item)
-        check_kind(body["kind"])
+        admit(principal(), body["kind"])
     except ValidationError as error:
         faults = tuple(field_errors(error.messages))
         return InvalidPayload("The item does not have the expected form.", errors=faults)
@@ -130,7 +133,14 @@ def _prepare(item: Any, place: int, request_key: str | None) -> NewJob | Related
     key = body["idempotency_key"]
     if key is None and request_key is not None:
         key = f"{INTERNAL}bulk:{request_key}:{place}"
-    return submission_of(body, key)
+    submission = submission_of(body, key)
+    new = submission.new if isinstance(submission, Related) else submission
+    if not is_past(new.run_at, datetime.now(UTC)):
+        return submission
+    try:
+        return submitted_before(tenancy(), new)
+    except NexusError as error:
+        return error
 
 
 def _result(answer: Answer, vault: Vault) -> dict[str, Any]:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from flask import Response
 from flask_smorest import Blueprint
 
+from domain.jobs.times import is_past
 from jobs import control, queries
+from jobs.admission import admit
 from jobs.bulk import Related, submit_related
 from jobs.kinds import KINDS
 from jobs.replacement import submit_or_replace
 from jobs.rows import is_finished
-from jobs.submit import submit
+from jobs.submit import submit, submitted_before
 from web.auth import READABLE, can
 from web.context import principal, tenancy, tenant_id, watcher
 from web.idempotency import idempotent, request_idempotency_key
-from web.job_submissions import check_kind, check_permission, plain_submission, submission_of
+from web.job_submissions import check_permission, plain_submission, submission_of
 from web.jobs_response import accepted, job_response, job_view
 from web.kind_schemas import describe
 from web.pagination import Envelope, read_page
@@ -44,12 +47,15 @@ def submit_job(body: dict[str, Any]) -> Response:
     """Submit a job.
 
     Beside `job:create`, the permission of the kind is needed. With an `Idempotency-Key`, a repeated submission answers
-    with the first one's job.
+    with the first one's job. A `run_at` more than a minute ago is refused, unless it repeats such a submission.
     """
-    check_kind(body["kind"])
+    admit(principal(), body["kind"])
     if body["on_conflict"] == "replace":
         return _replace(body)
     submission = submission_of(body, request_idempotency_key())
+    new = submission.new if isinstance(submission, Related) else submission
+    if is_past(new.run_at, datetime.now(UTC)):
+        return accepted(submitted_before(tenancy(), new))
     if isinstance(submission, Related):
         return accepted(submit_related(tenancy(), submission))
     return accepted(submit(tenancy(), submission))
@@ -147,4 +153,7 @@ def replay_job(job_id: UUID) -> Response:
 @idempotent
 def _replace(body: dict[str, Any]) -> Response:
     """The key of a request cannot stand in the row here, for several requests may shape the same job one after another."""
-    return accepted(submit_or_replace(tenancy(), plain_submission(body, None)))
+    new = plain_submission(body, None)
+    if is_past(new.run_at, datetime.now(UTC)):
+        return accepted(submitted_before(tenancy(), new))
+    return accepted(submit_or_replace(tenancy(), new))

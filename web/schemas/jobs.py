@@ -28,7 +28,7 @@ class JobItemSchema(Schema):
     run_at = UtcDateTime(
         load_default=None,
         allow_none=True,
-        metadata={"description": "Not before this moment; a moment in the past means now."},
+        metadata={"description": "Not before this moment. Up to a minute ago means now; before that it is refused."},
     )
     priority = fields.Integer(
         load_default=None,

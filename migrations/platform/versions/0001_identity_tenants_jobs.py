@@ -91,8 +91,9 @@ def upgrade() -> None:
     op.create_index(
         "ix_jobs_due",
         "jobs_live",
-        ["queue", "tenant_id", sa.literal_column("priority DESC"), "run_at"],
+        ["queue", "tenant_id", sa.literal_column("((run_at AT TIME ZONE 'UTC') - priority * interval '10 seconds')")],
         unique=False,
+        postgresql_include=["run_at"],
         postgresql_where=sa.text("stage = 'due'"),
     )
     op.create_index(
@@ -131,6 +132,15 @@ def upgrade() -> None:
         sa.Column("runs", sa.BigInteger(), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("kind", name=op.f("pk_kind_runtimes")),
+    )
+    op.create_table(
+        "tenant_runtimes",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("queue", sa.Text(), nullable=False),
+        sa.Column("runs", sa.BigInteger(), nullable=False),
+        sa.Column("seconds", sa.Float(), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "queue", name=op.f("pk_tenant_runtimes")),
     )
     op.create_table(
         "queue_backlogs",
@@ -374,6 +384,7 @@ TENANT_TABLES = (
     "role_permissions",
     "roles",
     "tenant_keys",
+    "tenant_runtimes",
 )
 
 
@@ -407,5 +418,7 @@ def _grant() -> None:
     op.execute("GRANT USAGE ON SCHEMA public TO nexus_web, nexus_engine")
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO nexus_web, nexus_engine")
     op.execute("REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM nexus_web, nexus_engine")
-    op.execute("REVOKE INSERT, UPDATE, DELETE ON workers, leaders, kind_runtimes, queue_backlogs FROM nexus_web")
+    op.execute(
+        "REVOKE INSERT, UPDATE, DELETE ON workers, leaders, kind_runtimes, queue_backlogs, tenant_runtimes FROM nexus_web"
+    )
     op.execute("REVOKE ALL ON sessions, refresh_tokens, signing_keys, idempotent_requests FROM nexus_engine")

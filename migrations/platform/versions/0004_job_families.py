@@ -8,7 +8,7 @@ from alembic import op
 from migrations.rls import protect, tenant_rows
 
 revision = "0004"
-down_revision = "0001"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 

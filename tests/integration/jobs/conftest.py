@@ -12,7 +12,7 @@ import pytest
 
 from domain.identity.principals import system
 from domain.ids import new_id
-from jobs.dispatch import Pool, pick
+from jobs.dispatch import Picked, Pool, Scheduler
 from jobs.leases import ClaimedRow, claim
 from jobs.submit import NewJob, submit
 from tenancy.access import Tenancy
@@ -66,9 +66,9 @@ MEANS = {"system.ping": 0.1}
 """At this runtime a ping fills a message, so there is room for two jobs per slot."""
 
 
-def dispatch(tenancy: Tenancy, room: int, means: Mapping[str, float] = MEANS) -> list[Mapping[str, Any]]:
-    """One round of the dispatcher for the default queue, with room for an even number of jobs."""
-    return pick(tenancy.platform, [Pool(("default",), room // 2)], means)
+def dispatch(tenancy: Tenancy, room: int, means: Mapping[str, float] = MEANS) -> list[Picked]:
+    """One round of a new leader for the default queue, with room for an even number of jobs."""
+    return Scheduler().pick(tenancy.platform, [Pool(("default",), room // 2)], means)
 
 
 def dispatch_and_claim(tenancy: Tenancy, job_id: UUID, lease: float = 60.0) -> tuple[ClaimedRow, UUID]:

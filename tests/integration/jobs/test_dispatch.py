@@ -11,7 +11,7 @@ import pytest
 
 from jobs.backlog import backlogs, measure
 from jobs.control import cancel
-from jobs.dispatch import pack, take_back
+from jobs.dispatch import Picked, pack, take_back
 from jobs.queries import get
 from tenancy.access import Tenancy
 from tests.integration.jobs.conftest import dispatch, dispatch_and_claim, submit_pings
@@ -46,12 +46,12 @@ def test_what_the_others_leave_goes_to_whoever_waits(engine_tenancy: Tenancy, ma
 def test_higher_priority_goes_first_within_a_tenant(engine_tenancy: Tenancy, pooled_tenant: UUID) -> None:
     submit_pings(engine_tenancy, pooled_tenant, 3)
     urgent = submit_pings(engine_tenancy, pooled_tenant, 2, priority=10)
-    assert [row["id"] for row in dispatch(engine_tenancy, 2)] == urgent
+    assert [each.id for each in dispatch(engine_tenancy, 2)] == urgent
 
 
 def test_jobs_of_one_priority_run_in_the_order_they_came(engine_tenancy: Tenancy, pooled_tenant: UUID) -> None:
     ids = submit_pings(engine_tenancy, pooled_tenant, 10)
-    assert [row["id"] for row in dispatch(engine_tenancy, 10)] == ids
+    assert [each.id for each in dispatch(engine_tenancy, 10)] == ids
 
 
 def test_a_job_is_not_dispatched_before_its_time(engine_tenancy: Tenancy, pooled_tenant: UUID) -> None:
@@ -64,7 +64,7 @@ def test_a_job_whose_time_has_come_is_dispatched(engine_tenancy: Tenancy, pooled
     (job_id,) = submit_pings(engine_tenancy, pooled_tenant, 1, run_at=datetime.now(UTC) + timedelta(hours=1))
     come = "UPDATE jobs SET state = %(state)s, run_at = now() WHERE id = %(id)s"
     engine_tenancy.platform.fetch(come, {"id": job_id, "state": state})
-    assert [row["id"] for row in dispatch(engine_tenancy, 10)] == [job_id]
+    assert [each.id for each in dispatch(engine_tenancy, 10)] == [job_id]
 
 
 def test_a_cancelled_job_is_not_dispatched(engine_tenancy: Tenancy, pooled_tenant: UUID) -> None:
@@ -87,20 +87,16 @@ def test_a_message_that_could_not_be_sent_goes_back(engine_tenancy: Tenancy, poo
 
 
 def test_messages_hold_one_kind_and_survivors_of_a_lost_worker_travel_alone() -> None:
-    rows = [
-        {
-            "id": number,
-            "kind": "system.ping" if number % 2 else "search.query",
-            "queue": "q",
-            "attempt": 0,
-            "single": number == 5,
-            "deep": True,
-        }
+    picked = [
+        Picked(
+            UUID(int=number), "system.ping" if number % 2 else "search.query", "q", 0,
+            single=number == 5, deep=True, express=number == 8,
+        )
         for number in range(10)
-    ]
-    messages = pack(rows, {"q": 1}, {"system.ping": 0.001, "search.query": 0.001}, 64)
-    assert sorted((message.kind, len(message.items)) for message in messages) == [
-        ("search.query", 5), ("system.ping", 1), ("system.ping", 4)
+    ]  # fmt: skip
+    messages = pack(picked, {"q": 1}, {"system.ping": 0.001, "search.query": 0.001}, 64)
+    assert sorted((message.kind, len(message.items), message.express) for message in messages) == [
+        ("search.query", 1, True), ("search.query", 4, False), ("system.ping", 1, False), ("system.ping", 4, False)
     ]  # fmt: skip
 
 
@@ -114,13 +110,13 @@ def test_the_backlog_is_counted_per_queue_over_all_tenants(
     dispatch(engine_tenancy, 2)
     measure(engine_tenancy.platform, ["default", "billing"])
     counted = {each.queue: (each.due, each.waiting, each.in_flight) for each in backlogs(web_tenancy.platform)}
-    assert counted == {"default": (1, 1, 2), "billing": (0, 0, 0)}
+    assert (counted["default"], counted["billing"]) == ((1, 1, 2), (0, 0, 0))
 
 
 def test_quick_jobs_share_messages_and_slow_ones_take_a_slot_each(engine_tenancy: Tenancy, pooled_tenant: UUID) -> None:
     submit_pings(engine_tenancy, pooled_tenant, 200)
     quick = dispatch(engine_tenancy, 2, {"system.ping": 0.001})
-    assert (len(quick), {row["deep"] for row in quick}) == (128, {True})
+    assert (len(quick), {each.deep for each in quick}) == (128, {True})
     assert sorted(len(message.items) for message in pack(quick, {"default": 1}, {"system.ping": 0.001}, 64)) == [64, 64]
     engine_tenancy.platform.fetch("UPDATE jobs SET state = 'queued'", {})
     assert len(dispatch(engine_tenancy, 8, {"system.ping": 30.0})) == 4
@@ -131,4 +127,4 @@ def test_a_job_of_a_kind_that_this_version_does_not_know_is_left_alone(
 ) -> None:
     strange, known = submit_pings(engine_tenancy, pooled_tenant, 2)
     engine_tenancy.platform.fetch("UPDATE jobs SET kind = 'later.thing' WHERE id = %(id)s", {"id": strange})
-    assert [row["id"] for row in dispatch(engine_tenancy, 10)] == [known]
+    assert [each.id for each in dispatch(engine_tenancy, 10)] == [known]

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("quiet")
 
 def test_a_message_that_comes_twice_is_claimed_once(engine_tenancy: Tenancy, pooled_tenant: UUID) -> None:
     submit_pings(engine_tenancy, pooled_tenant, 1)
-    items = [(row["id"], row["attempt"]) for row in dispatch(engine_tenancy, 2)]
+    items = [(each.id, each.attempt) for each in dispatch(engine_tenancy, 2)]
     claims = [
         claim(engine_tenancy.platform, items, token=new_id(), worker_id=new_id(), lease_seconds=60) for _ in range(2)
     ]

@@ -47,16 +47,16 @@ def test_what_a_worker_does_with_a_dispatched_job_touches_no_index(
 ) -> None:
     """PostgreSQL counts such updates as HOT: no entry in any index, and the space is free again without a vacuum."""
     submit_pings(engine_tenancy, pooled_tenant, 1)
-    (row,) = dispatch(engine_tenancy, 2)
+    (picked,) = dispatch(engine_tenancy, 2)
     token = new_id()
-    ours: dict[str, Any] = {"ids": [row["id"]], "tokens": [token]}
+    ours: dict[str, Any] = {"ids": [picked.id], "tokens": [token]}
     counted: LiteralString = """
         SELECT n_tup_upd AS updated, n_tup_hot_upd AS hot FROM pg_stat_xact_user_tables WHERE relname = 'jobs_live'
     """
     (before,), *_, (after,) = engine_tenancy.platform.fetch_many(
         [
             (counted, {}),
-            (_CLAIM, {"ids": [row["id"]], "attempts": [0], "token": token, "worker_id": new_id(), "lease": 15.0}),
+            (_CLAIM, {"ids": [picked.id], "attempts": [0], "token": token, "worker_id": new_id(), "lease": 15.0}),
             (_RENEW, {**ours, "lease": 15.0}),
             (_PROGRESS, {**ours, "done": [1], "total": [2], "messages": ["half"]}),
             (counted, {}),
@@ -126,7 +126,7 @@ def test_whoever_meets_a_job_on_its_way_to_another_part_finds_it_gone(
         elif act == "cancel":
             answers.append(cancel(engine_tenancy, pooled_tenant, job_id)["state"] == "cancelled")
         else:
-            answers.append([row["id"] for row in dispatch(engine_tenancy, 4)] == [other])
+            answers.append([each.id for each in dispatch(engine_tenancy, 4)] == [other])
 
     thread = threading.Thread(target=meet)
     with moving(engine_tenancy, job_id) as mover:

@@ -113,7 +113,7 @@ def replaces(ground: Ground, draw: random.Random) -> None:
 
 
 def dispatches(ground: Ground, draw: random.Random) -> None:
-    ground.messages += [(row["id"], row["attempt"]) for row in dispatch(ground.engine, draw.choice([2, 8]))]
+    ground.messages += [(row.id, row.attempt) for row in dispatch(ground.engine, draw.choice([2, 8]))]
 
 
 def claims(ground: Ground, draw: random.Random) -> None:

@@ -65,7 +65,7 @@ def test_it_waits_for_the_last_one_and_is_dispatched_then(engine_tenancy: Tenanc
 
     end(engine_tenancy, pooled_tenant, second)
     assert waits.look() == 1
-    assert [row["id"] for row in dispatch(engine_tenancy, 2)] == [waiting]
+    assert [row.id for row in dispatch(engine_tenancy, 2)] == [waiting]
     assert waits.look() == 0
 
 
@@ -74,7 +74,7 @@ def test_jobs_that_have_finished_before_are_no_reason_to_wait(engine_tenancy: Te
     end(engine_tenancy, pooled_tenant, done)
     waiting = after(engine_tenancy, pooled_tenant, done, done)
     assert Waits(engine_tenancy).look() == 1
-    assert [row["id"] for row in dispatch(engine_tenancy, 2)] == [waiting]
+    assert [row.id for row in dispatch(engine_tenancy, 2)] == [waiting]
 
 
 def test_it_waits_for_its_own_time_too(engine_tenancy: Tenancy, pooled_tenant: UUID) -> None:
@@ -109,7 +109,7 @@ def test_one_that_did_not_succeed_cancels_what_needs_all_and_not_what_needs_only
     assert str(bad) in error["detail"]
     assert row["expires_at"] is not None
     assert state(engine_tenancy, pooled_tenant, stricter) == "cancelled"
-    assert {row["id"] for row in dispatch(engine_tenancy, 4)} == {live, lenient}
+    assert {row.id for row in dispatch(engine_tenancy, 4)} == {live, lenient}
 
 
 def test_what_was_cancelled_while_it_waited_is_not_released(engine_tenancy: Tenancy, pooled_tenant: UUID) -> None:
@@ -129,7 +129,7 @@ def test_many_are_looked_at_in_slices_and_none_is_passed_over(engine_tenancy: Te
     end(engine_tenancy, pooled_tenant, done)
     waits = Waits(engine_tenancy, slice=5)
     assert sum(waits.look() for _ in range(6)) == 12
-    assert {row["id"] for row in dispatch(engine_tenancy, 40)} == {live, *free}
+    assert {row.id for row in dispatch(engine_tenancy, 40)} == {live, *free}
     assert {state(engine_tenancy, pooled_tenant, job_id) for job_id in blocked} == {"scheduled"}
 
 
@@ -160,7 +160,7 @@ def test_one_that_expired_unseen_did_not_succeed(engine_tenancy: Tenancy, pooled
     engine_tenancy.platform.fetch("DELETE FROM jobs WHERE id = %(id)s", {"id": gone})
     Waits(engine_tenancy).look()
     assert state(engine_tenancy, pooled_tenant, strict) == "cancelled"
-    assert [row["id"] for row in dispatch(engine_tenancy, 2)] == [lenient]
+    assert [row.id for row in dispatch(engine_tenancy, 2)] == [lenient]
 
 
 def test_the_handler_reads_what_the_others_came_to(engine_tenancy: Tenancy, pooled_tenant: UUID) -> None:

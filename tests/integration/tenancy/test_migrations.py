@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from uuid import UUID
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import MetaData, text
 
 from config.settings import Settings
+from domain.identity.permissions import SYSTEM_ROLES
+from domain.ids import new_id
 from models.base import PlatformBase, TenantBase
 from tenancy.access import Tenancy
 from tenancy.bootstrap import prepare
 from tenancy.database import Database
-from tenancy.migrations import head, upgrade
+from tenancy.migrations import config, head, upgrade
 from tenancy.provisioning import Provisioner, pool_database, with_database
+from tenancy.scopes import tenant_scope
+from tests.conftest import Cluster, create_database, settings_for
 
 
 @pytest.mark.parametrize(
@@ -45,6 +51,43 @@ def test_upgrading_what_is_current_changes_nothing(settings: Settings) -> None:
 def test_preparing_again_keeps_the_administrator_and_makes_none(settings: Settings) -> None:
     again = prepare(settings)
     assert again.administrator is None
+
+
+@pytest.mark.usefixtures("prepared")  # the cluster has the platform's roles
+def test_an_upgrade_gives_the_system_roles_of_tenants_that_are_there_the_permissions_they_have_in_new_ones(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    create_database(cluster, "nexus_upgraded")
+    owner = Database(settings_for(cluster, "nexus_upgraded", tmp_path).owner_dsn, pool_size=1, application_name="test")
+    tenant_id = new_id()
+    with owner.engine.begin() as connection:
+        configuration = config("platform")
+        configuration.attributes["connection"] = connection
+        command.upgrade(configuration, "0001")
+        connection.exec_driver_sql("SELECT set_config('nexus.tenant_id', %s, true)", (str(tenant_id),))
+        connection.exec_driver_sql("INSERT INTO tenants (id, name, tier) VALUES (%s, 'Old', 'pooled')", (tenant_id,))
+        for name in SYSTEM_ROLES:
+            role = (tenant_id, new_id(), name)
+            connection.exec_driver_sql(
+                "INSERT INTO roles (tenant_id, id, name, is_system) VALUES (%s, %s, %s, true)", role
+            )
+        made = (tenant_id, new_id())
+        connection.exec_driver_sql("INSERT INTO roles (tenant_id, id, name) VALUES (%s, %s, 'made')", made)
+    upgrade("platform", owner)
+    query = (
+        "SELECT r.name, p.permission FROM roles r JOIN role_permissions p ON p.role_id = r.id AND p.tenant_id = r.tenant_id"
+        " WHERE p.permission LIKE 'schedule:%%'"
+    )
+    found = {(row["name"], row["permission"]) for row in owner.fetch(query, {}, tenant_scope(tenant_id))}
+    unseen = owner.fetch(query, {})
+    owner.dispose()
+    assert found == {
+        (role, permission)
+        for role, permissions in SYSTEM_ROLES.items()
+        for permission in permissions
+        if permission.startswith("schedule:")
+    }
+    assert unseen == []
 
 
 @pytest.mark.parametrize("stop_after", range(6))

@@ -105,6 +105,33 @@ def test_an_invalid_submission_names_the_field(caller: Caller, body: dict[str, A
     assert caller.get(JOBS).json["items"] == []
 
 
+def test_a_time_in_the_past_is_refused_and_one_of_just_now_is_not(caller: Caller) -> None:
+    now = datetime.now(UTC)
+    past = caller.post(JOBS, json={**PING, "run_at": (now - timedelta(minutes=2)).isoformat()})
+    assert (past.status_code, past.json["errors"][0]["code"]) == (422, "in_the_past")
+    assert past.json["errors"][0]["pointer"] == "/run_at"
+    assert caller.get(JOBS).json["items"] == []
+    just_now = caller.post(JOBS, json={**PING, "run_at": (now - timedelta(seconds=20)).isoformat()})
+    assert (just_now.status_code, just_now.json["state"]) == (202, "queued")
+
+
+def test_a_repeated_submission_is_answered_when_its_time_has_passed(caller: Caller, engine_tenancy: Tenancy) -> None:
+    past = {**PING, "run_at": (datetime.now(UTC) - timedelta(minutes=2)).isoformat()}
+    new = NewJob(
+        kind="system.ping", payload=PING["payload"], principal=system("test", caller.tenant_id), idempotency_key="k",  # type: ignore[arg-type]
+        run_at=datetime.fromisoformat(str(past["run_at"])),
+    )  # fmt: skip
+    first = submit(engine_tenancy, new)
+
+    again = caller.post(JOBS, json=past, headers={"Idempotency-Key": "k"})
+    other = caller.post(JOBS, json=past, headers={"Idempotency-Key": "other"})
+    mismatch = caller.post(JOBS, json={**past, "priority": 3}, headers={"Idempotency-Key": "k"})
+
+    assert (again.status_code, again.json["id"]) == (202, str(first.id))
+    assert (other.status_code, other.json["code"]) == (422, "invalid_payload")
+    assert (mismatch.status_code, mismatch.json["code"]) == (422, "idempotency_mismatch")
+
+
 @pytest.mark.parametrize("kind", ["nothing.such", "tenant.provision", "search.source"])
 def test_unknown_and_internal_kinds_cannot_be_submitted(caller: Caller, kind: str) -> None:
     answer = caller.post(JOBS, json={"kind": kind, "payload": {}})

@@ -11,13 +11,13 @@ from web.etags import check_if_match, with_etag
 APP = Flask("test")
 
 
-@pytest.mark.parametrize("header", ['"3"', '"1", "3"', "*"])
+@pytest.mark.parametrize("header", ['"3"', '"1", "3"', "*", '"3-queued"'])
 def test_a_present_version_may_be_changed(header: str) -> None:
     with APP.test_request_context(headers={"If-Match": header}):
         check_if_match(3)
 
 
-@pytest.mark.parametrize("header", ['"2"', 'W/"3"', "3x", "", '"33"'])
+@pytest.mark.parametrize("header", ['"2"', 'W/"3"', "3x", "", '""', '"-3"', '"33"', '"33-queued"', 'W/"3-queued"'])
 def test_a_stale_weak_or_malformed_tag_does_not_match(header: str) -> None:
     with APP.test_request_context(headers={"If-Match": header}), pytest.raises(PreconditionFailed):
         check_if_match(3)
