@@ -83,7 +83,10 @@ class Database:
         for _ in range(_TRIES - 1):
             # On another connection each time, since `_raw` drops one that failed: psycopg may take a statement for prepared
             # whose preparation the failed pipeline skipped.
-            with suppress(psycopg.errors.SerializationFailure), self._raw() as connection:
+            with (
+                suppress(psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected),
+                self._raw() as connection,
+            ):
                 return _run(connection, statements, scope)
         with self._raw() as connection:
             return _run(connection, statements, scope)
