@@ -215,6 +215,12 @@ class UnknownOutcome(Permanent):
     code, title = "outcome_unknown", "It is not known whether the provider acted"
 
 
+class DependencyFailed(Permanent):
+    """The job waited for others to succeed, and one did not: it is cancelled without having run."""
+
+    code, title = "dependency_failed", "A job that this one waited for did not succeed"
+
+
 class Cancelled(JobError):
     """Raised by a handler (through its context) when the job was asked to stop."""
 

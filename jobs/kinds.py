@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
+from typing import Any, LiteralString
 
 from marshmallow import Schema
 
@@ -87,6 +88,18 @@ def kind(name: str) -> Kind:
         return KINDS[name]
     except KeyError:
         raise UnknownKind(f"There is no job kind {name!r}; GET /api/v1/jobs/kinds lists them.") from None
+
+
+def retentions() -> dict[str, list[Any]]:
+    """Every kind's retention in seconds, as two parameters of a statement that ends jobs of any kind (`RETENTION`)."""
+    return {"kinds": list(KINDS), "retentions": [each.retention.total_seconds() for each in KINDS.values()]}
+
+
+RETENTION: LiteralString = """
+make_interval(secs => coalesce((SELECT r.seconds FROM unnest(%(kinds)s::text[], %(retentions)s::float8[]) AS r (kind, seconds)
+                                 WHERE r.kind = j.kind), 30 * 86400))
+"""
+"""SQL for how long the job `j` is kept once it has finished; 30 days for a kind that this version does not know."""
 
 
 @cache

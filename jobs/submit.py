@@ -95,10 +95,13 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The job that answers a submission; `created` is false if an earlier submission made it."""
+    """The job that answers a submission; `created` is false if an earlier submission made it, `replaced` is true if that
+    job has taken over what this one asked.
+    """
 
     row: JobRow
     created: bool
+    replaced: bool = False
 
     @property
     def id(self) -> UUID:
@@ -122,7 +125,7 @@ def submit(tenancy: Tenancy, new: NewJob) -> Submitted:
             return Submitted(rows[0], created=True)
         holders = tenancy.platform.fetch(HOLDER, parameters, scope)
         if holders:
-            return _answer_from(holders[0], parameters)
+            return answer_from(holders[0], parameters)
         # The holder of the unique key finished between the two statements, or the idempotency key outlived its job.
         tenancy.platform.fetch(_FREE_KEY, parameters, scope)
     raise UniqueKeyTaken(f"The unique key {new.unique_key!r} is contended; try again.")
@@ -138,7 +141,7 @@ def submitted_before(tenancy: Tenancy, new: NewJob) -> Submitted:
     if new.idempotency_key is None or not holders or holders[0]["idempotency_key"] != new.idempotency_key:
         fault = FieldError("/run_at", "in_the_past", "Must not lie in the past; leave it out to run at once.")
         raise InvalidPayload("The job would have run already.", errors=(fault,))
-    return _answer_from(holders[0], parameters)
+    return answer_from(holders[0], parameters)
 
 
 def insert_parameters(tenancy: Tenancy, new: NewJob, vault: Vault | None = None) -> dict[str, Any]:
@@ -218,7 +221,8 @@ def _code(message: str) -> str:
     return "unknown_field" if message.startswith("Unknown field") else "invalid"
 
 
-def _answer_from(holder: JobRow, parameters: Mapping[str, Any]) -> Submitted:
+def answer_from(holder: JobRow, parameters: Mapping[str, Any]) -> Submitted:
+    """The answer to a submission whose key `holder` has. Raises `UniqueKeyTaken` and `IdempotencyMismatch`."""
     if parameters["idempotency_key"] is None or holder["idempotency_key"] != parameters["idempotency_key"]:
         raise UniqueKeyTaken(f"Job {holder['id']} is live and holds the unique key {parameters['unique_key']!r}.")
     if bytes(holder["idempotency_hash"]) != parameters["idempotency_hash"]:

@@ -121,10 +121,15 @@ class Database:
         A row that someone else just moved to another part of its table cannot be followed there: PostgreSQL ends the
         transaction with `SerializationFailure`. It has changed nothing, so it is run again, with the row in its new place.
         """
+        for _ in range(_TRIES - 1):
+            # On another connection each time, since `_raw` drops one that failed: psycopg may take a statement for prepared
+            # whose preparation the failed pipeline skipped.
+            with (
+                suppress(psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected),
+                self._raw() as connection,
+            ):
+                return _run(connection, statements, scope)
         with self._raw() as connection:
-            for _ in range(_TRIES - 1):
-                with suppress(psycopg.errors.SerializationFailure):
-                    return _run(connection, statements, scope)
             return _run(connection, statements, scope)
 
     def connect(self) -> psycopg.Connection[Any]:

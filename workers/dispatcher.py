@@ -36,6 +36,7 @@ from jobs.hints import DUE, Listener
 from jobs.kinds import QUEUES
 from jobs.runtimes import Usage, means, usage_since
 from jobs.transport import Publisher, celery_app
+from jobs.waits import Waits
 from tenancy.access import Tenancy
 from tenancy.sweeping import sweep
 
@@ -88,6 +89,7 @@ class Leader:
     publisher: Publisher
     pools: list[Pool] = field(default_factory=list)
     means: dict[str, float] = field(default_factory=dict)
+    waits: Waits = field(init=False)
     controls: Controls = field(default_factory=Controls)
     scheduler: Scheduler = field(default_factory=Scheduler)
     usage: Usage | None = None
@@ -96,6 +98,7 @@ class Leader:
 
     def __post_init__(self) -> None:
         self.steady = Steady(self.settings.lease_seconds / 2, time.monotonic())
+        self.waits = Waits(self.tenancy)
         self.chores = [
             Every(1.0, self._heartbeat),
             Every(0.5, self._read_workers),
@@ -111,6 +114,8 @@ class Leader:
             Every(60.0, lambda: retention.free_keys(self.tenancy.platform)),
             Every(3600.0, lambda: retention.turn_months(self.tenancy.platform)),
             Every(10.0, lambda: reconcile.forget_dead_workers(self.tenancy)),
+            Every(0.2, self.waits.look),
+            Every(60.0, self.waits.forget),
             Every(0.1, lambda: fire_due(self.tenancy, datetime.now(UTC))),
             Every(0.1, lambda: relay.relay(self.tenancy)),
             Every(60.0, lambda: relay.expire(self.tenancy)),

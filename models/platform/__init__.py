@@ -6,6 +6,7 @@ from models.platform.dispatch import DispatchPause, TenantLimits
 from models.platform.events import Event
 from models.platform.external_events import ExternalEvent
 from models.platform.idempotent_requests import IdempotentRequest
+from models.platform.job_families import JobDependency, JobWait
 from models.platform.jobs import Job, JobKey
 from models.platform.memberships import Membership, MembershipRole, Role, RolePermission
 from models.platform.schedules import Schedule
@@ -17,8 +18,9 @@ from models.platform.webhook_endpoints import WebhookAttempt, WebhookDelivery, W
 from models.platform.workers import KindRuntime, Leader, QueueBacklog, TenantRuntime, Worker, WorkerJobs
 
 __all__ = [
-    "ApiKey", "DispatchPause", "Event", "ExternalEvent", "IdempotentRequest", "Job", "JobKey", "KindRuntime",
-    "Leader", "Membership", "MembershipRole", "PlatformBase", "QueueBacklog", "RefreshToken", "Role",
-    "RolePermission", "Schedule", "Session", "SigningKey", "Tenant", "TenantKey", "TenantLimits", "TenantRuntime",
-    "User", "WebhookAttempt", "WebhookDelivery", "WebhookEndpoint", "Worker", "WorkerJobs",
+    "ApiKey", "DispatchPause", "Event", "ExternalEvent", "IdempotentRequest", "Job", "JobDependency", "JobKey",
+    "JobWait", "KindRuntime", "Leader", "Membership", "MembershipRole", "PlatformBase", "QueueBacklog",
+    "RefreshToken", "Role", "RolePermission", "Schedule", "Session", "SigningKey", "Tenant", "TenantKey",
+    "TenantLimits", "TenantRuntime", "User", "WebhookAttempt", "WebhookDelivery", "WebhookEndpoint", "Worker",
+    "WorkerJobs",
 ]  # fmt: skip
