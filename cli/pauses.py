@@ -15,7 +15,7 @@ from cli.output import note, print_details, print_json
 
 R = TypeVar("R")
 
-PATH = "/api/v1/operator"
+PATH = "/api/v1/admin"
 POLL_SECONDS = 1.0
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")

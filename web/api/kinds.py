@@ -16,7 +16,7 @@ from web.context import principal, tenancy
 from web.schemas.kinds import KindStateListSchema
 from web.schemas.pauses import PauseCreateSchema, PauseSchema
 
-blueprint = Blueprint("kinds", __name__, url_prefix="/operator/kinds", description="Kinds of job over all tenants")
+blueprint = Blueprint("kinds", __name__, url_prefix="/admin/kinds", description="Kinds of job over all tenants")
 
 
 @blueprint.route("", methods=["GET"])
@@ -44,7 +44,7 @@ def pause_kind(body: dict[str, Any], name: str) -> Pause:
 @blueprint.arguments(PauseCreateSchema, required=False)
 @blueprint.response(200, PauseSchema)
 def drain_kind(body: dict[str, Any], name: str) -> Pause:
-    """Pause a kind in order to see none of it run: read `/operator/pauses` until it is `drained`."""
+    """Pause a kind in order to see none of it run: read `/admin/pauses` until it is `drained`."""
     return controls.pause(
         tenancy().platform, Scope.KIND, name, by=principal().subject, reason=body["reason"], drain=True
     )

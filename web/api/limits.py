@@ -22,7 +22,7 @@ from web.schemas.limits import LimitsSchema, LimitsUpdateSchema
 from web.schemas.pauses import PauseCreateSchema, PauseSchema
 
 blueprint = Blueprint(
-    "limits", __name__, url_prefix="/operator/tenants", description="How much of the engine a tenant may use"
+    "limits", __name__, url_prefix="/admin/tenants", description="How much of the engine a tenant may use"
 )
 
 
@@ -62,7 +62,7 @@ def pause_tenant(body: dict[str, Any], tenant: UUID) -> Pause:
 @blueprint.arguments(PauseCreateSchema, required=False)
 @blueprint.response(200, PauseSchema)
 def drain_tenant(body: dict[str, Any], tenant: UUID) -> Pause:
-    """Pause a tenant in order to see none of its jobs run: read `/operator/pauses` until it is `drained`."""
+    """Pause a tenant in order to see none of its jobs run: read `/admin/pauses` until it is `drained`."""
     return controls.pause(
         tenancy().platform, Scope.TENANT, str(tenant), by=principal().subject, reason=body["reason"], drain=True
     )

@@ -12,7 +12,7 @@ from web.auth import operator
 from web.context import tenancy
 from web.schemas.pauses import PauseListSchema
 
-blueprint = Blueprint("pauses", __name__, url_prefix="/operator/pauses", description="What operators hold back")
+blueprint = Blueprint("pauses", __name__, url_prefix="/admin/pauses", description="What operators hold back")
 
 
 @blueprint.route("", methods=["GET"])

@@ -18,7 +18,7 @@ from web.health import engine_state
 from web.schemas.pauses import PauseCreateSchema, PauseSchema
 from web.schemas.queues import QueueListSchema
 
-blueprint = Blueprint("queues", __name__, url_prefix="/operator/queues", description="Queues over all tenants")
+blueprint = Blueprint("queues", __name__, url_prefix="/admin/queues", description="Queues over all tenants")
 
 _UNCOUNTED: dict[str, Any] = {
     "due": 0, "waiting": 0, "in_flight": 0, "oldest_due_seconds": 0.0, "measured_at": None,
@@ -64,7 +64,7 @@ def pause_queue(body: dict[str, Any], name: str) -> Pause:
 @blueprint.arguments(PauseCreateSchema, required=False)
 @blueprint.response(200, PauseSchema)
 def drain_queue(body: dict[str, Any], name: str) -> Pause:
-    """Pause a queue in order to see it empty: read `/operator/pauses` until it is `drained`."""
+    """Pause a queue in order to see it empty: read `/admin/pauses` until it is `drained`."""
     return controls.pause(
         tenancy().platform, Scope.QUEUE, name, by=principal().subject, reason=body["reason"], drain=True
     )

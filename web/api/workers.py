@@ -13,7 +13,7 @@ from web.auth import operator
 from web.context import tenancy
 from web.schemas.workers import WorkerListSchema
 
-blueprint = Blueprint("workers", __name__, url_prefix="/operator/workers", description="Worker processes")
+blueprint = Blueprint("workers", __name__, url_prefix="/admin/workers", description="Worker processes")
 
 
 @blueprint.route("", methods=["GET"])

@@ -24,7 +24,7 @@ from tests.integration.web.callers import Caller
 from tests.integration.web.engine import code_of, pointers_of, program
 from tests.integration.web.test_whole_api import exercise, operations_of
 
-PREFIX = "/api/v1/operator"
+PREFIX = "/api/v1/admin"
 
 
 @pytest.fixture
