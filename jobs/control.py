@@ -55,5 +55,6 @@ def again(tenancy: Tenancy, principal: Principal, row: JobRow, idempotency_key: 
     return NewJob(
         kind=row["kind"], payload=open_json(bytes(row["payload_sealed"]), "payload_sealed", job_id, vault), principal=principal,
         priority=row["priority"], unique_key=row["unique_key"], parent_id=row["parent_id"], replay_of=job_id,
+        webhook_endpoint_id=row["webhook_endpoint_id"],
         idempotency_key=idempotency_key or f"{INTERNAL}replay:{job_id}:{row['version']}",
     )  # fmt: skip

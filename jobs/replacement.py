@@ -23,7 +23,8 @@ _REPLACE: LiteralString = f"""
 UPDATE jobs
    SET payload_sealed = %(payload_sealed)s, priority = %(priority)s, run_at = coalesce(%(run_at)s, now()),
        state = CASE WHEN %(run_at)s::timestamptz > now() THEN 'scheduled' ELSE 'queued' END,
-       principal = %(principal)s, request_id = %(request_id)s, traceparent = %(traceparent)s, version = version + 1
+       principal = %(principal)s, request_id = %(request_id)s, traceparent = %(traceparent)s,
+       webhook_endpoint_id = %(webhook_endpoint_id)s, version = version + 1
  WHERE id = %(holder)s AND tenant_id = %(tenant_id)s AND unique_key = %(unique_key)s
    AND state IN ('scheduled', 'queued') AND attempt = 0 AND run_at <> %(held)s
 RETURNING {COLUMNS}
@@ -31,8 +32,8 @@ RETURNING {COLUMNS}
 
 
 def submit_or_replace(tenancy: Tenancy, new: NewJob) -> Submitted:
-    """Submit a job with a unique key; if a job that has not begun holds it, that one gets the payload, time, priority and
-    principal of this submission, keeps its id and grows its version.
+    """Submit a job with a unique key; if a job that has not begun holds it, that one gets the payload, time, priority,
+    principal and webhook endpoint of this submission, keeps its id and grows its version.
 
     Raises as `submit`, and `UniqueKeyTaken` if the holder is on its way to a worker, runs, has begun before or waits for
     other jobs.

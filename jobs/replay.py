@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any, LiteralString
 from uuid import UUID
 
-from domain.errors import PermissionDenied
 from domain.identity.principals import Principal
+from jobs.admission import check_permission
 from jobs.bulk import Answer, submit_many
 from jobs.control import again
 from jobs.kinds import KINDS, kind
@@ -85,8 +85,8 @@ def _parameters(principal: Principal, wanted: ReplayFilter) -> dict[str, Any]:
     if principal.tenant_id is None:
         raise LookupError("a replay without a tenant")
     allowed = [each.name for each in KINDS.values() if each.permission is None or principal.may(each.permission)]
-    if wanted.kind is not None and kind(wanted.kind).name not in allowed:
-        raise PermissionDenied(f"The permission {kind(wanted.kind).permission} is missing.")
+    if wanted.kind is not None:
+        check_permission(principal, kind(wanted.kind))
     return {
         "tenant_id": principal.tenant_id,
         "state": wanted.state,

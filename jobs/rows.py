@@ -13,7 +13,7 @@ from tenancy.vault import Vault
 
 COLUMNS: LiteralString = """id, tenant_id, kind, queue, state, priority, attempt, max_attempts, run_at,
  result_sealed, error_sealed, error_code, progress_done, progress_total, progress_message, principal, request_id,
- idempotency_hash, unique_key, parent_id, replay_of, cancel_requested, version,
+ idempotency_hash, unique_key, parent_id, replay_of, webhook_endpoint_id, cancel_requested, version,
  created_at, started_at, finished_at, expires_at"""
 
 LIVE: LiteralString = "state IN ('scheduled', 'queued', 'dispatched', 'running', 'retrying')"
@@ -85,6 +85,7 @@ def public(row: JobRow, vault: Vault) -> dict[str, Any]:
         "unique_key": row["unique_key"],
         "parent_id": row["parent_id"],
         "replay_of": row["replay_of"],
+        "webhook_endpoint_id": row["webhook_endpoint_id"],
         "cancel_requested": row["cancel_requested"],
         "created_at": row["created_at"],
         "run_at": None if row["run_at"] == HELD_UNTIL else row["run_at"],

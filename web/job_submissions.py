@@ -1,39 +1,31 @@
-"""A submission's body as the engine takes it, and whether its sender may submit it."""
+"""A submission's body as the engine takes it, and whether the webhook endpoint that it names is there."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
 from bus import endpoints
-from domain.errors import FieldError, InvalidPayload, NotFound, PermissionDenied
+from domain.errors import FieldError, InvalidPayload
 from domain.jobs.families import AfterPolicy
 from jobs.bulk import Related
-from jobs.kinds import kind
 from jobs.submit import NewJob
-from tenancy.scopes import tenant_scope
 from web import tracing
 from web.context import principal, tenancy, tenant_id
 
 
-def check_permission(name: str) -> None:
-    """Raise `PermissionDenied` unless the caller may do what the kind does, if a permission is needed for it."""
-    needed = kind(name).permission
-    if needed is not None and not principal().may(needed):
-        raise PermissionDenied(f"The permission {needed} is missing.")
+def known_endpoints(*bodies: Mapping[str, Any]) -> set[UUID]:
+    """The tenant's webhook endpoints among those that loaded `JobItemSchema`s name."""
+    named = {body["webhook_endpoint_id"] for body in bodies} - {None}
+    return endpoints.known(tenancy(), tenant_id(), named)
 
 
-def check_endpoint(endpoint_id: UUID | None) -> None:
-    """Raise `InvalidPayload` unless it is None or a webhook endpoint of the tenant."""
-    if endpoint_id is None:
-        return
-    try:
-        with tenancy().platform.session(tenant_scope(tenant_id())) as session:
-            endpoints.find(session, tenant_id(), endpoint_id)
-    except NotFound as error:
-        fault = FieldError("/webhook_endpoint_id", "not_found", error.detail)
-        raise InvalidPayload("The webhook endpoint is unknown.", errors=(fault,)) from None
+def check_endpoint(endpoint_id: UUID | None, known: Collection[UUID]) -> None:
+    """Raise `InvalidPayload` unless it is None or one of the `known` webhook endpoints."""
+    if endpoint_id is not None and endpoint_id not in known:
+        fault = FieldError("/webhook_endpoint_id", "not_found", f"There is no webhook endpoint {endpoint_id}.")
+        raise InvalidPayload("The webhook endpoint is unknown.", errors=(fault,))
 
 
 def plain_submission(body: Mapping[str, Any], idempotency_key: str | None) -> NewJob:

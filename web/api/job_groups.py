@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -22,7 +23,7 @@ from web.auth import READABLE, can
 from web.context import principal, tenancy, tenant_id
 from web.errors import problem_body
 from web.idempotency import request_idempotency_key
-from web.job_submissions import check_endpoint, submission_of
+from web.job_submissions import check_endpoint, known_endpoints, submission_of
 from web.jobs_response import job_view
 from web.pagination import read_page
 from web.schemas.base import PageQuerySchema
@@ -52,7 +53,12 @@ def submit_jobs(body: dict[str, Any]) -> dict[str, Any]:
     without one of their own are made by it and their place, so that the same request can be sent again.
     """
     request_key = request_idempotency_key()
-    prepared = [_prepare(item, place, request_key) for place, item in enumerate(body["items"])]
+    loaded = [_loaded(item) for item in body["items"]]
+    known = known_endpoints(*(each for each in loaded if isinstance(each, Mapping)))
+    prepared = [
+        _prepare(each, place, request_key, known) if isinstance(each, Mapping) else each
+        for place, each in enumerate(loaded)
+    ]
     answers = iter(submit_many(tenancy(), [each for each in prepared if isinstance(each, NewJob | Related)]))
     vault = tenancy().vault(tenant_id())
     items = [_result(next(answers) if isinstance(each, NewJob | Related) else each, vault) for each in prepared]
@@ -120,15 +126,23 @@ def list_dependencies(job_id: UUID) -> dict[str, Any]:
     return {"items": waits.dependencies(tenancy(), tenant_id(), job_id)}
 
 
-def _prepare(item: Any, place: int, request_key: str | None) -> NewJob | Related | Answer:
-    """One item as the engine takes it, or what is wrong with it; pointers of faults are relative to the item."""
+def _loaded(item: Any) -> Mapping[str, Any] | InvalidPayload:
+    """One item by its schema, or what is wrong with it; pointers of faults are relative to the item."""
     try:
-        body = _ITEM.load(item)
-        admit(principal(), body["kind"])
-        check_endpoint(body["webhook_endpoint_id"])
+        body: Mapping[str, Any] = _ITEM.load(item)
     except ValidationError as error:
         faults = tuple(field_errors(error.messages))
         return InvalidPayload("The item does not have the expected form.", errors=faults)
+    return body
+
+
+def _prepare(
+    body: Mapping[str, Any], place: int, request_key: str | None, known: Collection[UUID]
+) -> NewJob | Related | Answer:
+    """A loaded item as the engine takes it, or why it is refused. `known` are the webhook endpoints that there are."""
+    try:
+        admit(principal(), body["kind"])
+        check_endpoint(body["webhook_endpoint_id"], known)
     except NexusError as error:
         return error
     key = body["idempotency_key"]

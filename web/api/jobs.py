@@ -11,16 +11,16 @@ from flask_smorest import Blueprint
 
 from domain.jobs.times import is_past
 from jobs import control, queries
-from jobs.admission import admit
+from jobs.admission import admit, check_permission
 from jobs.bulk import Related, submit_related
-from jobs.kinds import KINDS
+from jobs.kinds import KINDS, kind
 from jobs.replacement import submit_or_replace
 from jobs.rows import is_finished
 from jobs.submit import submit, submitted_before
 from web.auth import READABLE, can
 from web.context import principal, tenancy, tenant_id, watcher
 from web.idempotency import idempotent, request_idempotency_key
-from web.job_submissions import check_endpoint, check_permission, plain_submission, submission_of
+from web.job_submissions import check_endpoint, known_endpoints, plain_submission, submission_of
 from web.jobs_response import accepted, job_response, job_view
 from web.kind_schemas import describe
 from web.pagination import Envelope, read_page
@@ -50,7 +50,7 @@ def submit_job(body: dict[str, Any]) -> Response:
     with the first one's job. A `run_at` more than a minute ago is refused, unless it repeats such a submission.
     """
     admit(principal(), body["kind"])
-    check_endpoint(body["webhook_endpoint_id"])
+    check_endpoint(body["webhook_endpoint_id"], known_endpoints(body))
     if body["on_conflict"] == "replace":
         return _replace(body)
     submission = submission_of(body, request_idempotency_key())
@@ -147,7 +147,7 @@ def cancel_job(job_id: UUID) -> Response:
 def replay_job(job_id: UUID) -> Response:
     """Run a failed or cancelled job again, as a new job with the same payload."""
     row = queries.get(tenancy(), tenant_id(), job_id)
-    check_permission(row["kind"])
+    check_permission(principal(), kind(row["kind"]))
     return accepted(control.replay(tenancy(), principal(), job_id, request_idempotency_key()))
 
 

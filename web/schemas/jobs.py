@@ -84,7 +84,7 @@ class JobCreateSchema(JobItemSchema):
         validate=validate.OneOf(["reject", "replace"]),
         metadata={
             "description": "When a live job of the kind holds the `unique_key`: `reject` answers 409. `replace` gives "
-            "that job this payload, time and priority if it has not begun, else answers 409.",
+            "that job this payload, time, priority and webhook endpoint if it has not begun, else answers 409.",
             "example": "reject",
         },
     )
@@ -140,6 +140,9 @@ class JobSchema(Schema):
     unique_key = fields.String(required=True, allow_none=True, metadata={"example": None})
     parent_id = fields.UUID(required=True, allow_none=True, metadata={"example": None})
     replay_of = fields.UUID(required=True, allow_none=True, metadata={"description": "The job that this one repeats."})
+    webhook_endpoint_id = fields.UUID(
+        required=True, allow_none=True, metadata={"description": "The endpoint that was named to hear of its end."}
+    )
     cancel_requested = fields.Boolean(required=True, metadata={"example": False})
     created_at = UtcDateTime(required=True)
     run_at = UtcDateTime(

@@ -1,10 +1,8 @@
-"""Counting round trips, and a queue that other tests do not share."""
+"""A queue that other tests do not share, and a leader's and a worker's part by hand."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -16,36 +14,6 @@ from jobs.dispatch import Picked, Pool, Scheduler
 from jobs.leases import ClaimedRow, claim
 from jobs.submit import NewJob, submit
 from tenancy.access import Tenancy
-from tenancy.database import Database
-
-
-@dataclass
-class Trips:
-    """Round trips seen so far."""
-
-    count: int = 0
-    statements: list[str] = field(default_factory=list)
-
-
-@pytest.fixture
-def count_trips(monkeypatch: pytest.MonkeyPatch) -> Callable[[Database], AbstractContextManager[Trips]]:
-    """Counts calls of `Database.fetch_many`, each of which is one round trip, while they really happen."""
-
-    @contextmanager
-    def counting(database: Database) -> Iterator[Trips]:
-        trips = Trips()
-        real = database.fetch_many
-
-        def counted(statements: Sequence[tuple[Any, Mapping[str, Any]]], scope: Any = None) -> Any:
-            trips.count += 1
-            trips.statements.extend(sql for sql, _ in statements)
-            return real(statements, scope or {})
-
-        with monkeypatch.context() as patch:
-            patch.setattr(database, "fetch_many", counted)
-            yield trips
-
-    return counting
 
 
 @pytest.fixture

@@ -203,6 +203,7 @@ def test_a_job_names_the_endpoint_that_hears_of_its_end(
     assert pointers_of(refused) == ["/webhook_endpoint_id"]
     named = {**ping, "webhook_endpoint_id": endpoint["id"]}
     job = caller.post("/api/v1/jobs", json=named, headers={"Idempotency-Key": "k"}).json
+    assert caller.get(job["links"]["self"]).json["webhook_endpoint_id"] == endpoint["id"]
     other = caller.post("/api/v1/jobs", json=ping, headers={"Idempotency-Key": "k"})
     assert code_of(other) == (422, "idempotency_mismatch")
     caller.post("/api/v1/jobs", json=ping)
@@ -212,6 +213,34 @@ def test_a_job_names_the_endpoint_that_hears_of_its_end(
     event = caller.get(f"{EVENTS_PATH}/{delivery['event_id']}").json
     assert (event["type"], event["data"]["job"]["id"]) == ("job.succeeded", job["id"])
     assert event["data"]["job"]["result"]["message"] == "pong"
+
+
+def test_a_replay_and_a_replacement_keep_to_the_endpoint_that_was_named(caller: Caller) -> None:
+    first, second = made(caller, event_types=[])["id"], made(caller, event_types=[])["id"]
+    ping = {"kind": "system.ping", "payload": {}, "run_at": "2999-01-01T00:00:00Z", "unique_key": "only"}
+    job = caller.post("/api/v1/jobs", json={**ping, "webhook_endpoint_id": first}).json
+    replacing = {**ping, "on_conflict": "replace", "webhook_endpoint_id": second}
+    replaced = caller.post("/api/v1/jobs", json=replacing).json
+    assert (replaced["id"], replaced["webhook_endpoint_id"]) == (job["id"], second)
+    caller.post(f"/api/v1/jobs/{job['id']}/cancel")
+    assert caller.post(f"/api/v1/jobs/{job['id']}/replay").json["webhook_endpoint_id"] == second
+
+
+def test_a_bulk_asks_once_which_endpoints_there_are(
+    caller: Caller, stranger: Caller, app: Flask, count_trips: Callable[..., Any]
+) -> None:
+    mine = [made(caller, event_types=[])["id"] for _ in range(3)]
+    foreign = made(stranger, event_types=["*"])["id"]
+    items = [{"kind": "system.ping", "webhook_endpoint_id": each} for each in [*mine, foreign, None]]
+    with count_trips(app.extensions["nexus.tenancy"].platform) as one:
+        answer = caller.post("/api/v1/jobs/bulk", json={"items": items[:1]})
+    assert answer.json["accepted"] == 1
+    with count_trips(app.extensions["nexus.tenancy"].platform) as many:
+        results = caller.post("/api/v1/jobs/bulk", json={"items": items * 10}).json["items"]
+    assert [result["status"] for result in results] == [202, 202, 202, 422, 202] * 10
+    assert results[3]["error"]["errors"][0]["pointer"] == "/webhook_endpoint_id"
+    assert results[2]["job"]["webhook_endpoint_id"] == mine[2]
+    assert many.count == one.count
 
 
 def test_events_are_listed_in_pages_and_by_type(caller: Caller, engine_tenancy: Tenancy) -> None:
