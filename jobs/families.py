@@ -8,6 +8,7 @@ from uuid import UUID
 
 from domain.jobs.families import DEPTH_LIMIT, Relative
 from domain.jobs.states import JobState
+from jobs.hints import hints
 from jobs.kinds import RETENTION, retentions
 from jobs.rows import COLUMNS, KEPT, LIVE, JobRow
 from tenancy.access import Tenancy
@@ -63,6 +64,7 @@ UPDATE jobs j
  WHERE j.id = locked.id AND j.state IN ('scheduled', 'queued', 'dispatched', 'running', 'retrying') AND NOT j.cancel_requested
    AND EXISTS (SELECT FROM jobs p WHERE p.id = %(id)s AND p.tenant_id = %(tenant_id)s AND p.cancel_requested
                   AND p.state IN ('cancelled', 'running'))
+RETURNING j.id
 """
 
 
@@ -88,7 +90,8 @@ def cancel_family(tenancy: Tenancy, tenant_id: UUID, job_id: UUID) -> JobRow | N
     Either way, what is asked for a job holds for the children that it has by now.
     """
     parameters = {"id": job_id, "tenant_id": tenant_id, **retentions()}
-    changed, _ = tenancy.platform.fetch_many(
+    changed, children = tenancy.platform.fetch_many(
         [(_CANCEL, parameters), (_CANCEL_CHILDREN, parameters)], tenant_scope(tenant_id)
     )
+    hints(tenancy.settings).changed(row["id"] for row in [*changed, *children])
     return changed[0] if changed else None

@@ -10,6 +10,7 @@ from uuid import UUID
 import structlog
 
 from domain.errors import NotFound
+from jobs.hints import hints
 from jobs.outcomes import lost, record
 from tenancy.access import Tenancy
 from tenancy.vault import SealBroken, Vault
@@ -64,6 +65,7 @@ def reclaim_expired(tenancy: Tenancy, draw: Callable[[], float]) -> int:
         for row in rows
     ]  # fmt: skip
     taken = record(tenancy.platform, outcomes)
+    hints(tenancy.settings).changed(taken)
     for outcome in outcomes:
         if outcome.job_id in taken:
             log.warning("job.lease_expired", job_id=str(outcome.job_id), kind=outcome.kind, state=outcome.state.value)

@@ -17,6 +17,7 @@ import structlog
 
 from domain.errors import DependencyFailed, NotFound
 from domain.jobs.families import AfterPolicy, Verdict, verdict
+from jobs.hints import hints
 from jobs.kinds import RETENTION, retentions
 from jobs.rows import HELD_UNTIL, error_of, result_of, seal_json
 from tenancy.access import Tenancy
@@ -166,6 +167,7 @@ class Waits:
         freed, ended = self.tenancy.platform.fetch_many(
             [(_RELEASE, {"ids": released, "held": HELD_UNTIL}), (_CANCEL, cancel)]
         )
+        hints(self.tenancy.settings).changed(row["id"] for row in [*freed, *ended])
         log.info("jobs.waits_ended", released=len(freed), cancelled=len(ended))
         return len(freed) + len(ended)
 

@@ -1,7 +1,7 @@
 """The heartbeat of a worker process: one thread that renews leases, flushes outcomes and notices what hangs.
 
-It writes outcomes as soon as there are some, and those that come in meanwhile together in the next statement; each fifth of a second the latest progress; each third of a lease it renews all
-leases in one statement and learns of cancels. Jobs that wait too long behind a neighbour of their message go back to the
+It writes outcomes as soon as there are some, and those that come in meanwhile together in the next statement; each fifth of a
+second the latest progress; each third of a lease it renews all leases in one statement and learns of cancels. Jobs that wait too long behind a neighbour of their message go back to the
 queue. A job well past its deadline is ended as such, whatever its handler is still doing.
 """
 
@@ -208,6 +208,8 @@ class Pulse:
                 del self._held[entry.job_id, entry.token]
         for token in {entry.token for entry in stuck}:
             hand_back(self.platform, [entry.job_id for entry in stuck if entry.token == token], token)
+        if stuck:
+            self.hints.due()
 
     def _renew(self, now: float) -> None:
         with self._lock:
@@ -228,10 +230,8 @@ class Pulse:
         context.request_cancel()
         error = DeadlineExceeded(f"The attempt ran past its deadline and did not stop ({context.kind}).")
         vault = context.tenancy.vault(context.tenant_id)
-        record(
-            self.platform,
-            [failed(entry.job_id, entry.token, context.kind, error, context.attempt, vault, draw())],
-        )
+        outcome = failed(entry.job_id, entry.token, context.kind, error, context.attempt, vault, draw())
+        self.hints.changed(record(self.platform, [outcome]))
         with self._lock:
             self._held.pop((entry.job_id, entry.token), None)
         log.error("job.overdue", job_id=str(entry.job_id), kind=context.kind)

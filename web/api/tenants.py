@@ -11,6 +11,7 @@ from flask_smorest import Blueprint
 from sqlalchemy.orm import Session
 
 from domain.errors import NotFound
+from jobs.hints import hints
 from jobs.provisioning import ensure_provisioning, provisioning_job
 from jobs.submit import INSERT, Submitted, insert_parameters
 from models.platform import Tenant
@@ -55,6 +56,7 @@ def create(new: dict[str, Any]) -> Response:
             submitted = _submit_provisioning(session, made, owner_id)
         else:  # a repeated request whose first answer got lost
             submitted = ensure_provisioning(tenancy(), tenant_id, owner_id)
+    hints(tenancy().settings).due()
     response = accepted(submitted)
     response.set_data(current_app.json.dumps({**response.get_json(), "tenant_id": tenant_id}))
     return response

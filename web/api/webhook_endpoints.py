@@ -15,6 +15,7 @@ from bus import deliveries, endpoints
 from bus.events import publish
 from domain.destinations import parse_destination, parse_networks
 from domain.errors import IllegalTransition
+from jobs.hints import hints
 from models.platform import WebhookEndpoint
 from tenancy.database import Row
 from tenancy.scopes import tenant_scope
@@ -224,6 +225,7 @@ def _with_secret(endpoint: WebhookEndpoint, secret: str, status: int) -> Respons
 
 
 def _scheduled(endpoint_id: UUID, delivery_id: UUID) -> Response:
+    hints(tenancy().settings).due()
     found = deliveries.get(tenancy(), tenant_id(), endpoint_id, delivery_id)
     response = make_response(WebhookDeliverySchema().dump(found), 202)
     response.headers["Location"] = f"/api/v1/webhook-endpoints/{endpoint_id}/deliveries/{delivery_id}"

@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 from domain.billing.signatures import verify_stripe
 from domain.errors import FieldError, InvalidPayload, InvalidSignature, MalformedRequest, NotConfigured
 from domain.identity.principals import system
+from jobs.hints import hints
 from jobs.submit import INSERT, NewJob, insert_parameters
 from models.platform import ExternalEvent, Tenant
 from tenancy.access import Tenancy
@@ -122,6 +123,8 @@ def _keep(door: Tenancy, source: str, event: Mapping[str, Any]) -> None:
         first = session.scalar(statement) is not None
         if first:
             session.connection().exec_driver_sql(INSERT, job)
+    if first:
+        hints(door.settings).due()
     log.info(
         "webhook.received", source=source, type=event["type"], first=first, job_id=str(job["id"]) if first else None
     )
