@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from typing import Any, LiteralString
 from uuid import UUID
 
-import psycopg
-
 from domain.errors import IllegalTransition, NexusError, UniqueKeyTaken
 from domain.jobs.families import AfterPolicy, Relative, check_parent, unknown_relative
 from jobs.families import relatives
 from jobs.hints import hints
 from jobs.rows import COLUMNS, HELD_UNTIL, KEPT, LIVE, JobRow
-from jobs.submit import NewJob, Submitted, answer_from, insert_parameters
+from jobs.submit import NewJob, Submitted, answer_from, free_keys, insert_parameters
 from tenancy.access import Tenancy
 from tenancy.database import tenant_scope
 
@@ -64,13 +62,6 @@ SELECT n.id, n.tenant_id, n.kind, n.queue, CASE WHEN n.run_at > now() THEN 'sche
  WHERE n.idempotency_key IS NULL OR n.id IN (SELECT job_id FROM keyed)
 ON CONFLICT DO NOTHING
 RETURNING {COLUMNS}
-"""
-
-# As `jobs.submit` frees a key whose job is past its retention, or was never inserted.
-_FREE_KEYS: LiteralString = f"""
-DELETE FROM job_keys k
- WHERE k.tenant_id = %(tenant_id)s AND k.key = ANY(%(keys)s::text[])
-   AND NOT EXISTS (SELECT FROM jobs WHERE id = k.job_id AND {KEPT})
 """
 
 _WAIT: LiteralString = """
@@ -150,7 +141,7 @@ def submit_many(tenancy: Tenancy, submissions: Sequence[NewJob | Related]) -> li
             if answer is not None:
                 answers[place] = answer
                 del open_[place]
-        _free_keys(tenancy, tenant_id, [parameters["idempotency_key"] for _, parameters in open_.values()])
+        free_keys(tenancy, tenant_id, [parameters["idempotency_key"] for _, parameters in open_.values()])
     for place, (each, _) in open_.items():
         answers[place] = _still_refused(tenancy, tenant_id, each, checked)
     if any(isinstance(answer, Submitted) and answer.created for answer in answers):
@@ -210,7 +201,7 @@ def _insert(
         statements.extend(_hold(tenant_id, waiting))
     if any(columns["idempotency_key"]) or any(columns["unique_key"]):
         statements.append((_HOLDERS, {**columns, "tenant_id": tenant_id}))
-    results = _run(tenancy, tenant_id, statements)
+    results = tenancy.platform.fetch_many(statements, tenant_scope(tenant_id))
     return {row["id"]: row for row in results[at]} | {row["refused"]: row for row in results[-1] if "refused" in row}
 
 
@@ -227,24 +218,6 @@ def _hold(
     }
     depend = {"tenant_id": tenant_id, "jobs": [pair[0] for pair in pairs], "after": [pair[1] for pair in pairs]}
     return [(_WAIT, wait), (_DEPEND, depend)]
-
-
-def _run(
-    tenancy: Tenancy, tenant_id: UUID, statements: Sequence[tuple[LiteralString, Mapping[str, Any]]]
-) -> list[list[dict[str, Any]]]:
-    """Run the transaction; once more if PostgreSQL ended it because it and another held keys that the other wanted."""
-    for _ in range(ATTEMPTS - 1):
-        try:
-            return tenancy.platform.fetch_many(statements, tenant_scope(tenant_id))
-        except psycopg.errors.DeadlockDetected:
-            continue
-    return tenancy.platform.fetch_many(statements, tenant_scope(tenant_id))
-
-
-def _free_keys(tenancy: Tenancy, tenant_id: UUID, keys: Sequence[str | None]) -> None:
-    wanted = [key for key in keys if key is not None]
-    if wanted:
-        tenancy.platform.fetch(_FREE_KEYS, {"tenant_id": tenant_id, "keys": wanted}, tenant_scope(tenant_id))
 
 
 def _answer(new: NewJob, parameters: Mapping[str, Any], found: Mapping[UUID, JobRow]) -> Answer | None:

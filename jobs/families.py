@@ -10,7 +10,7 @@ from domain.jobs.families import DEPTH_LIMIT, Relative
 from domain.jobs.states import JobState
 from jobs.hints import hints
 from jobs.kinds import RETENTION, retentions
-from jobs.rows import COLUMNS, KEPT, LIVE, JobRow
+from jobs.rows import COLUMNS, KEPT, LIVE, PUBLIC_STATE, JobRow
 from tenancy.access import Tenancy
 from tenancy.database import tenant_scope
 
@@ -26,9 +26,8 @@ SELECT job_id, state, cancel_requested, max(depth) AS depth FROM line GROUP BY j
 """
 
 _COUNTS: LiteralString = f"""
-SELECT CASE WHEN state = 'dispatched' OR (state = 'scheduled' AND run_at <= now()) THEN 'queued' ELSE state END AS state,
-       count(*) AS jobs
-  FROM jobs WHERE tenant_id = %(tenant_id)s AND parent_id = %(id)s AND {KEPT} GROUP BY 1
+SELECT {PUBLIC_STATE} AS state, count(*) AS jobs
+  FROM jobs j WHERE tenant_id = %(tenant_id)s AND parent_id = %(id)s AND {KEPT} GROUP BY 1
 """
 
 _CANCELLED: LiteralString = f"""

@@ -45,6 +45,11 @@ SELECT w.id, w.name, w.queues, w.slots, w.pid, w.started_at, w.heartbeat_at, w.l
   FROM workers w LEFT JOIN worker_jobs j ON j.worker_id = w.id ORDER BY w.name, w.id
 """
 
+_SERVING: LiteralString = """
+SELECT queues, sum(slots)::int AS slots FROM workers
+ WHERE heartbeat_at > now() - interval '10 seconds' AND NOT stopping GROUP BY queues
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class RunningJob:
@@ -91,6 +96,11 @@ def claimed(platform: Database, worker_id: UUID) -> None:
 def withdraw(platform: Database, worker_id: UUID) -> None:
     """Forget a worker that leaves in order."""
     platform.fetch(_WITHDRAW, {"id": worker_id})
+
+
+def serving(platform: Database) -> dict[tuple[str, ...], int]:
+    """Jobs at once that live workers have room for, by the queues that they serve; for the dispatcher."""
+    return {tuple(row["queues"]): row["slots"] for row in platform.fetch(_SERVING, {})}
 
 
 def workers(platform: Database) -> list[Worker]:

@@ -9,6 +9,7 @@ import structlog
 
 from domain.errors import NotFound, UniqueKeyTaken
 from domain.identity.principals import Principal, system
+from jobs.rows import LIVE
 from jobs.submit import INTERNAL, NewJob, Submitted, submit
 from tenancy.access import Tenancy
 from tenancy.database import tenant_scope
@@ -16,15 +17,14 @@ from tenancy.vault import SealBroken
 
 IDEMPOTENCY_KEY = f"{INTERNAL}provision"
 
-_GIVEN_UP: LiteralString = """
+_GIVEN_UP: LiteralString = f"""
 SELECT t.id AS tenant_id, j.attempt, coalesce(j.error_code, j.state) AS code
   FROM tenants t
   JOIN LATERAL (SELECT state, attempt, error_code, finished_at FROM jobs
                  WHERE tenant_id = t.id AND kind = 'tenant.provision' ORDER BY id DESC LIMIT 1) j ON true
  WHERE t.state IN ('provisioning', 'failed') AND (t.state = 'provisioning' OR t.settings -> 'undoing' IS NOT NULL)
    AND j.state IN ('failed', 'cancelled')
-   AND NOT EXISTS (SELECT 1 FROM jobs WHERE tenant_id = t.id AND kind = 'tenant.provision'
-                      AND state IN ('scheduled', 'queued', 'dispatched', 'running', 'retrying'))
+   AND NOT EXISTS (SELECT 1 FROM jobs WHERE tenant_id = t.id AND kind = 'tenant.provision' AND {LIVE})
 """
 
 _TO_UNDO: LiteralString = f"""

@@ -21,6 +21,11 @@ LIVE: LiteralString = "state IN ('scheduled', 'queued', 'dispatched', 'running',
 
 FINISHED: LiteralString = "state IN ('succeeded', 'failed', 'cancelled')"
 
+PUBLIC_STATE: LiteralString = """
+CASE WHEN j.state = 'dispatched' OR (j.state = 'scheduled' AND j.run_at <= now()) THEN 'queued' ELSE j.state END
+"""
+"""SQL for the state that clients see of the job `j`, as `domain.jobs.states.public_state`."""
+
 KEPT: LiteralString = "(expires_at IS NULL OR expires_at > now())"
 """Jobs that can be read. A finished job past its retention is gone, whenever its row is removed."""
 

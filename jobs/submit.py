@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, LiteralString
@@ -62,10 +62,9 @@ SELECT * FROM (
  LIMIT 1
 """
 
-# Its job is past its retention; or it was never inserted, because its unique key was taken.
-_FREE_KEY: LiteralString = f"""
+_FREE_KEYS: LiteralString = f"""
 DELETE FROM job_keys k
- WHERE k.tenant_id = %(tenant_id)s AND k.key = %(idempotency_key)s
+ WHERE k.tenant_id = %(tenant_id)s AND k.key = ANY(%(keys)s::text[])
    AND NOT EXISTS (SELECT FROM jobs WHERE id = k.job_id AND {KEPT})
 """
 
@@ -127,7 +126,7 @@ def submit(tenancy: Tenancy, new: NewJob) -> Submitted:
         if holders:
             return answer_from(holders[0], parameters)
         # The holder of the unique key finished between the two statements, or the idempotency key outlived its job.
-        tenancy.platform.fetch(_FREE_KEY, parameters, scope)
+        free_keys(tenancy, parameters["tenant_id"], [new.idempotency_key])
     raise UniqueKeyTaken(f"The unique key {new.unique_key!r} is contended; try again.")
 
 
@@ -142,6 +141,13 @@ def submitted_before(tenancy: Tenancy, new: NewJob) -> Submitted:
         fault = FieldError("/run_at", "in_the_past", "Must not lie in the past; leave it out to run at once.")
         raise InvalidPayload("The job would have run already.", errors=(fault,))
     return answer_from(holders[0], parameters)
+
+
+def free_keys(tenancy: Tenancy, tenant_id: UUID, keys: Sequence[str | None]) -> None:
+    """Free those of the idempotency keys whose job is past its retention, or was never inserted: its unique key was taken."""
+    wanted = [key for key in keys if key is not None]
+    if wanted:
+        tenancy.platform.fetch(_FREE_KEYS, {"tenant_id": tenant_id, "keys": wanted}, tenant_scope(tenant_id))
 
 
 def insert_parameters(tenancy: Tenancy, new: NewJob, vault: Vault | None = None) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from domain.errors import DependencyFailed, NotFound
 from domain.jobs.families import AfterPolicy, Verdict, verdict
 from jobs.hints import hints
 from jobs.kinds import RETENTION, retentions
-from jobs.rows import HELD_UNTIL, error_of, result_of, seal_json
+from jobs.rows import HELD_UNTIL, PUBLIC_STATE, error_of, result_of, seal_json
 from tenancy.access import Tenancy
 from tenancy.database import tenant_scope
 from tenancy.vault import SealBroken
@@ -95,10 +95,9 @@ WITH slice AS (SELECT DISTINCT job_id FROM (
 SELECT job_id FROM slice ORDER BY job_id DESC LIMIT 1
 """
 
-_OUTCOMES: LiteralString = """
+_OUTCOMES: LiteralString = f"""
 SELECT d.depends_on AS id, j.tenant_id, j.result_sealed, j.error_sealed, j.error_code,
-       coalesce(d.outcome, CASE WHEN j.state = 'dispatched' OR (j.state = 'scheduled' AND j.run_at <= now()) THEN 'queued'
-                                ELSE j.state END, 'expired') AS state
+       coalesce(d.outcome, {PUBLIC_STATE}, 'expired') AS state
   FROM job_dependencies d LEFT JOIN jobs j ON j.id = d.depends_on AND j.tenant_id = d.tenant_id
  WHERE d.job_id = %(id)s AND d.tenant_id = %(tenant_id)s ORDER BY d.depends_on
 """

@@ -119,7 +119,8 @@ class Database:
         """Run several statements as one transaction in one round trip; returns the rows of each.
 
         A row that someone else just moved to another part of its table cannot be followed there: PostgreSQL ends the
-        transaction with `SerializationFailure`. It has changed nothing, so it is run again, with the row in its new place.
+        transaction with `SerializationFailure`. It has changed nothing, so it is run again, with the row in its new place. So
+        is one that lost a deadlock.
         """
         for _ in range(_TRIES - 1):
             # On another connection each time, since `_raw` drops one that failed: psycopg may take a statement for prepared

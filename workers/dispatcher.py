@@ -1,4 +1,4 @@
-"""The dispatcher process: one leader chooses what runs next, publishes it and heals what was lost; others stand by.
+"""The dispatcher process: one leader chooses what runs next, publishes it and does its chores; others stand by.
 
 Run with `python -m workers.dispatcher`. The leader is whoever holds an advisory lock on a connection of its own; when
 that connection ends, so does its leadership, and a standby takes over within a second.
@@ -7,15 +7,11 @@ that connection ends, so does its leadership, and a standby takes over within a 
 from __future__ import annotations
 
 import os
-import random
 import signal
-import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, LiteralString
 
 import psycopg
@@ -23,22 +19,17 @@ import structlog
 from sqlalchemy.exc import OperationalError
 
 import tasks
-from bus import relay
 from config.logging import configure
 from config.settings import Settings, SettingsError, current
 from domain.jobs.steadiness import Steady
-from jobs import controls, provisioning, reconcile, retention
-from jobs.backlog import Meter
+from jobs import controls, fleet
 from jobs.controls import Controls
 from jobs.dispatch import Pool, Scheduler, pack, take_back
-from jobs.firing import fire_due
 from jobs.hints import DUE, Listener
-from jobs.kinds import QUEUES
 from jobs.runtimes import Usage, means, usage_since
 from jobs.transport import Publisher, celery_app
-from jobs.waits import Waits
 from tenancy.access import Tenancy
-from tenancy.sweeping import sweep
+from workers.chores import Every, chores
 
 LOCK: LiteralString = "SELECT pg_try_advisory_lock(hashtext('nexus dispatcher')) AS held"
 BUSY_SECONDS, DEEP_SECONDS, IDLE_SECONDS = 0.002, 0.01, 0.05
@@ -52,32 +43,7 @@ ABANDONED: LiteralString = "SET idle_session_timeout = '10s'"
 """The server ends the lock's session, and with it the lock, when a frozen leader has not spoken for this long."""
 
 
-_WORKERS: LiteralString = """
-SELECT queues, sum(slots)::int AS slots FROM workers
- WHERE heartbeat_at > now() - interval '10 seconds' AND NOT stopping GROUP BY queues
-"""
-
-_LEAD: LiteralString = """
-INSERT INTO leaders (role, holder, epoch, heartbeat_at) VALUES ('dispatcher', %(holder)s, 1, now())
-ON CONFLICT (role) DO UPDATE SET heartbeat_at = now(), holder = excluded.holder,
-    epoch = leaders.epoch + (leaders.holder <> excluded.holder)::int
-"""
-
 log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class Every:
-    """Calls `act` when `seconds` have passed since it last did."""
-
-    seconds: float
-    act: Callable[[], object]
-    last: float = 0.0
-
-    def __call__(self, now: float) -> None:
-        if now - self.last >= self.seconds:
-            self.last = now
-            self.act()
 
 
 @dataclass(slots=True)
@@ -89,36 +55,20 @@ class Leader:
     publisher: Publisher
     pools: list[Pool] = field(default_factory=list)
     means: dict[str, float] = field(default_factory=dict)
-    waits: Waits = field(init=False)
     controls: Controls = field(default_factory=Controls)
     scheduler: Scheduler = field(default_factory=Scheduler)
     usage: Usage | None = None
-    chores: list[Every] = field(default_factory=list)
+    chores: list[Every] = field(init=False)
     steady: Steady = field(init=False)
 
     def __post_init__(self) -> None:
         self.steady = Steady(self.settings.lease_seconds / 2, time.monotonic())
-        self.waits = Waits(self.tenancy)
         self.chores = [
-            Every(1.0, self._heartbeat),
             Every(0.5, self._read_workers),
             Every(2.0, self._read_runtimes),
             Every(0.5, self._settle),
             Every(0.5, self._read_controls),
-            Every(1.0, self._reclaim),
-            Every(1.0, self._requeue),
-            Every(3.0, Meter(self.tenancy.platform, QUEUES)),
-            Every(2.0, lambda: provisioning.submit_compensations(self.tenancy)),
-            Every(10.0, lambda: sweep(self.tenancy.platform)),
-            Every(1.0, lambda: retention.expire_short_lived(self.tenancy.platform)),
-            Every(60.0, lambda: retention.free_keys(self.tenancy.platform)),
-            Every(3600.0, lambda: retention.turn_months(self.tenancy.platform)),
-            Every(10.0, lambda: reconcile.forget_dead_workers(self.tenancy)),
-            Every(0.2, self.waits.look),
-            Every(60.0, self.waits.forget),
-            Every(0.1, lambda: fire_due(self.tenancy, datetime.now(UTC))),
-            Every(0.1, lambda: relay.relay(self.tenancy)),
-            Every(60.0, lambda: relay.expire(self.tenancy)),
+            *chores(self.tenancy, self.publisher, self.steady),
         ]
 
     def round(self) -> int:
@@ -144,13 +94,8 @@ class Leader:
             return DEEP_SECONDS
         return BUSY_SECONDS if dispatched else min(last * 2, IDLE_SECONDS)
 
-    def _heartbeat(self) -> None:
-        holder = f"{socket.gethostname()}:{os.getpid()}"
-        self.tenancy.platform.fetch(_LEAD, {"holder": holder})
-
     def _read_workers(self) -> None:
-        rows = self.tenancy.platform.fetch(_WORKERS, {})
-        self.pools = [Pool(tuple(row["queues"]), row["slots"]) for row in rows]
+        self.pools = [Pool(queues, slots) for queues, slots in fleet.serving(self.tenancy.platform).items()]
 
     def _read_runtimes(self) -> None:
         self.means = means(self.tenancy.platform)
@@ -167,18 +112,6 @@ class Leader:
                 if runs > known_runs:
                     self.scheduler.settle(queue, tenant_id, runs - known_runs, seconds - known_seconds, self.controls)
         self.usage = {**(self.usage or {}), **usage}
-
-    def _reclaim(self) -> None:
-        """Not while workers may be unable to renew: after a standstill or an outage they get the time to do it first."""
-        now = time.monotonic()
-        self.steady.note(now)
-        if self.steady.lasted(now) > self.settings.lease_seconds / 3:
-            reconcile.reclaim_expired(self.tenancy, random.random)
-
-    def _requeue(self) -> None:
-        lost_memory = self.publisher.epoch_was_lost()
-        reconcile.requeue_undelivered(self.tenancy, 0.0 if lost_memory else reconcile.STALE_DISPATCH_SECONDS)
-        reconcile.requeue_drained(self.tenancy, self.publisher.drained)
 
 
 def lead(settings: Settings, tenancy: Tenancy, stopped: threading.Event, wake: threading.Event) -> None:

@@ -28,7 +28,6 @@ class JobState(StrEnum):
 
 
 TERMINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
-DUE = frozenset({JobState.SCHEDULED, JobState.QUEUED, JobState.RETRYING})
 
 MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.SCHEDULED: frozenset({JobState.QUEUED, JobState.CANCELLED}),
