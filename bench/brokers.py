@@ -9,7 +9,7 @@ from amqp.exceptions import NotFound
 from kombu import Connection
 
 from jobs.kinds import QUEUES
-from jobs.transport import is_redis
+from jobs.transport import PRIORITIES, is_redis
 
 
 def flush(url: str) -> None:
@@ -26,7 +26,7 @@ def lose(url: str, queue: str) -> None:
     """Make it forget what waits in one queue."""
     if is_redis(url):
         with redis.Redis.from_url(url, single_connection_client=True) as client:
-            client.delete(queue)
+            client.delete(*_lists(queue))
         return
     with Connection(url, connect_timeout=5) as connection:
         channel: Any = connection.channel()
@@ -48,9 +48,14 @@ def waiting(url: str) -> int:
     """Messages that no worker has been given yet, in all queues of jobs."""
     if is_redis(url):
         with redis.Redis.from_url(url, single_connection_client=True) as client:
-            lengths: list[Any] = [client.llen(queue) for queue in QUEUES]
+            lengths: list[Any] = [client.llen(name) for queue in QUEUES for name in _lists(queue)]
         return sum(lengths)
     return sum(_waiting_amqp(url, queue) for queue in QUEUES)
+
+
+def _lists(queue: str) -> list[str]:
+    """The lists of a queue, one for each priority, as kombu names them."""
+    return [queue, *(f"{queue}\x06\x16{priority}" for priority in PRIORITIES if priority)]
 
 
 def _waiting_amqp(url: str, queue: str) -> int:

@@ -81,14 +81,14 @@ def _queue(name: str, settings: Settings) -> Queue:
 def _redis_options() -> dict[str, Any]:
     return {
         "ack_emulation": False,
-        "priority_steps": list(_PRIORITIES),
+        "priority_steps": list(PRIORITIES),
         "socket_connect_timeout": 3,
         "socket_keepalive": True,
         "health_check_interval": 5,
     }
 
 
-_EXPRESS, _NORMAL = _PRIORITIES = (0, 9)
+_EXPRESS, _NORMAL = PRIORITIES = (0, 9)
 """Redis lists that a queue has, the first one emptied first."""
 
 _IMPATIENT = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "connect_retries_timeout": 0.5}

@@ -3,8 +3,8 @@
 Task events go out together, a few times a second: Celery publishes them in every turn of its loop. With one job per
 message that is most of what the worker's main process does, and Flower does not need to know within a millisecond.
 
-A prefork worker takes one message for each slot ahead while what runs is quick, so that no slot waits for the broker.
-Behind a slow job it takes nothing: another worker may be free.
+A prefork worker takes one message for each slot ahead while messages are quick, so that no slot waits for the broker.
+Behind slow ones it takes nothing: another worker may be free.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from celery.worker import state
 from celery.worker.consumer import Consumer, Tasks
 
 EVENTS_SECONDS = 0.1
-QUICK_SECONDS = 0.005
-"""A message that has run for longer is slow: nothing is taken ahead beside it."""
+QUICK_SECONDS = 0.01
+"""Messages are quick if a slot has lately begun one at least this often. One that has run for longer is slow."""
+
+LATELY_SECONDS = 0.05
 
 
 class BufferingConsumer(Consumer):
@@ -56,14 +58,34 @@ class OneAhead(bootsteps.StartStopStep):
             return
         qos = parent.task_consumer.channel.qos
         by_the_broker = type(qos).can_consume
+        pace = Pace()
 
         def can_consume(self: Any) -> bool:
             slots = parent.pool.num_processes
-            return len(state.reserved_requests) < (2 * slots if _all_quick() else slots) and bool(by_the_broker(self))
+            reserved = len(state.reserved_requests)
+            if reserved >= 2 * slots or (reserved >= slots and not pace.is_quick(slots)):
+                return False
+            return bool(by_the_broker(self))
 
         qos.can_consume = MethodType(can_consume, qos)
 
 
-def _all_quick() -> bool:
-    slow_since = time.time() - QUICK_SECONDS
-    return all(request.time_start is None or request.time_start > slow_since for request in state.active_requests)
+class Pace:
+    """How fast messages begin in this worker: asked in each turn of Celery's loop, so it counts seldom and compares often."""
+
+    def __init__(self) -> None:
+        self._at = time.monotonic()
+        self._begun = state.all_total_count[0]
+        self._rate = 0.0
+
+    def is_quick(self, slots: int) -> bool:
+        """Whether messages are quick at present, and none that runs is slow. A worker that was idle is not: who knows."""
+        now = time.monotonic()
+        if now - self._at >= LATELY_SECONDS:
+            begun = state.all_total_count[0]
+            self._rate = (begun - self._begun) / (now - self._at)
+            self._at, self._begun = now, begun
+        if self._rate < slots / QUICK_SECONDS:
+            return False
+        slow_since = time.time() - QUICK_SECONDS
+        return all(request.time_start is None or request.time_start > slow_since for request in state.active_requests)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import httpx2
 import psutil
 import pytest
 
@@ -66,6 +67,18 @@ def test_it_is_ready_when_it_says_so(platform: PlatformProcess) -> None:
 def test_the_first_start_shows_the_administrator_once(platform: PlatformProcess) -> None:
     assert platform.administrator is not None
     assert sum(line.startswith("administrator ") for line in platform.output) == 1
+
+
+def test_the_first_call_after_that_finds_the_operators_tenant(platform: PlatformProcess) -> None:
+    assert platform.administrator is not None
+    email, password = platform.administrator
+    with httpx2.Client(base_url=f"{platform.base_url}/api/v1", timeout=40) as api:
+        token = api.post("/auth/login", json={"email": email, "password": password}).json()["access_token"]
+        api.headers["Authorization"] = f"Bearer {token}"
+        (tenant,) = api.get("/tenants").json()["items"]
+        assert (tenant["name"], tenant["state"]) == ("Operator", "active")
+        job = api.post("/jobs?wait=20", json={"kind": "system.ping"}, headers={"X-Project-ID": tenant["id"]})
+    assert job.json()["state"] == "succeeded"
 
 
 def test_every_program_of_the_configuration_runs(platform: PlatformProcess) -> None:

@@ -159,7 +159,7 @@ def held(dsn: str, statement: sql.Composed | LiteralString, database: str | None
 def someone_waits_for(dsn: str, pid: int) -> bool:
     """Whether a statement waits for a lock that this server process holds."""
     with psycopg.connect(dsn, autocommit=True) as connection:
-        query: LiteralString = "SELECT 1 FROM pg_stat_activity WHERE %(pid)s = ANY(pg_blocking_pids(pid))"
+        query: LiteralString = "SELECT 1 FROM pg_stat_activity WHERE backend_type = 'client backend' AND %(pid)s = ANY(pg_blocking_pids(pid))"
         return connection.execute(query, {"pid": pid}).fetchone() is not None
 
 

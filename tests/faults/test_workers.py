@@ -177,6 +177,23 @@ def test_a_busy_worker_takes_no_message_that_an_idle_one_could_run(
 
 
 @pytest.mark.usefixtures("dispatcher")
+def test_a_worker_with_a_slow_job_takes_no_message_ahead(
+    engine: Engine, tenancy: Tenancy, ping: Callable[..., UUID]
+) -> None:
+    busy = engine.worker("default", concurrency=1, name="busy")
+    slow = ping(seconds=40)
+    until(lambda: running(tenancy) == [slow], 20, "the slow job running")
+    engine.worker("default", concurrency=1, name="free")
+    workers = "SELECT count(*) AS workers FROM workers"
+    until(lambda: tenancy.platform.fetch(workers, {})[0]["workers"] == 2, 20, "the second worker")
+    quick = [ping() for _ in range(8)]
+    until(lambda: all(state(tenancy, each) == "succeeded" for each in quick), 20, "the quick jobs")
+    assert running(tenancy) == [slow]
+    assert "requeued" not in engine.log("dispatcher")
+    engine.kill(busy)
+
+
+@pytest.mark.usefixtures("dispatcher")
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_a_worker_that_is_asked_to_stop_hands_back_what_takes_too_long(
     engine: Engine, tenancy: Tenancy, ping: Callable[..., UUID], pool: str
