@@ -6,18 +6,7 @@ import click
 
 from cli.credentials import Connection, connected
 from cli.output import print_json, print_table
-from cli.pauses import (
-    PATH,
-    as_json_option,
-    drain_options,
-    hold,
-    path_part,
-    reason_option,
-    release,
-    show,
-    state_of,
-    wait_drained,
-)
+from cli.pauses import PATH, add_steering, as_json_option, name_argument, state_of
 
 COLUMNS = ("name", "queue", "state", "mean_s", "runs", "failures", "rate_per_min", "batch_size")
 
@@ -57,38 +46,4 @@ def list_kinds(connection: Connection, as_json: bool) -> None:
     )  # fmt: skip
 
 
-@kinds.command()
-@click.argument("name")
-@reason_option
-@as_json_option
-@connected
-def pause(connection: Connection, name: str, reason: str, as_json: bool) -> None:
-    """Stop dispatching jobs of the kind NAME; what is dispatched or running goes on to its end."""
-    place = f"kinds/{path_part(name)}"
-    with connection.as_user() as client:
-        show(hold(client, place, "pause", reason), as_json=as_json)
-
-
-@kinds.command()
-@click.argument("name")
-@as_json_option
-@connected
-def resume(connection: Connection, name: str, as_json: bool) -> None:
-    """Dispatch jobs of the kind NAME again."""
-    place = f"kinds/{path_part(name)}"
-    with connection.as_user() as client:
-        release(client, place, name, as_json=as_json)
-
-
-@kinds.command()
-@click.argument("name")
-@reason_option
-@drain_options
-@as_json_option
-@connected
-def drain(connection: Connection, name: str, reason: str, wait: bool, timeout: float | None, as_json: bool) -> None:
-    """Pause the kind NAME and, with --wait, watch until none of it is in flight."""
-    place = f"kinds/{path_part(name)}"
-    with connection.as_user() as client:
-        paused = hold(client, place, "drain", reason)
-        show(wait_drained(client, paused, timeout) if wait else paused, as_json=as_json)
+add_steering(kinds, "the kind NAME", lambda _client, name: f"kinds/{name}", name_argument)

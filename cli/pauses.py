@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from cli.client import Client
+from cli.credentials import Connection, connected
 from cli.errors import TimedOut
 from cli.output import note, print_details, print_json
 
-R = TypeVar("R")
+PlaceOf = Callable[[Client, str], str]
+Argument = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 PATH = "/api/v1/admin"
 POLL_SECONDS = 1.0
@@ -22,27 +24,58 @@ as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSO
 reason_option = click.option("--reason", default="", metavar="TEXT", help="Why, for whoever finds it paused.")
 
 
-def drain_options(command: Callable[..., R]) -> Callable[..., R]:
-    """--wait and --timeout of a drain."""
-    wait = click.option("--wait", is_flag=True, help="Wait until nothing is in flight.")
-    timeout = click.option(
+def add_steering(group: click.Group, subject: str, place_of: PlaceOf, argument: Argument) -> None:
+    """Give a group the commands `pause`, `resume` and `drain`.
+
+    `subject` is what the help calls the thing that is named, `argument` how it is named, and `place_of` gives its path below
+    `PATH`, as `queues/search`.
+    """
+
+    @group.command(
+        short_help="Dispatch no more of it.",
+        help=f"Stop dispatching jobs of {subject}; what is dispatched or running goes on to its end.",
+    )
+    @argument
+    @reason_option
+    @as_json_option
+    @connected
+    def pause(connection: Connection, name: str, reason: str, as_json: bool) -> None:
+        with connection.as_user() as client:
+            show(_hold(client, place_of(client, name), "pause", reason), as_json=as_json)
+
+    @group.command(short_help="Dispatch it again.", help=f"Dispatch jobs of {subject} again.")
+    @argument
+    @as_json_option
+    @connected
+    def resume(connection: Connection, name: str, as_json: bool) -> None:
+        with connection.as_user() as client:
+            client.post(f"{PATH}/{place_of(client, name)}/resume")
+        if as_json:
+            print_json({"name": name, "paused": False})
+        else:
+            click.echo(f"{name} goes on")
+
+    @group.command(
+        short_help="Pause it and watch until nothing is in flight.",
+        help=f"Pause {subject} and, with --wait, watch until none of its jobs is in flight.",
+    )
+    @argument
+    @reason_option
+    @click.option("--wait", is_flag=True, help="Wait until nothing is in flight.")
+    @click.option(
         "--timeout", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Wait no longer; the exit code is 1 then."
     )
-    return wait(timeout(command))
+    @as_json_option
+    @connected
+    def drain(connection: Connection, name: str, reason: str, wait: bool, timeout: float | None, as_json: bool) -> None:
+        with connection.as_user() as client:
+            paused = _hold(client, place_of(client, name), "drain", reason)
+            show(wait_drained(client, paused, timeout) if wait else paused, as_json=as_json)
 
 
-def hold(client: Client, place: str, verb: str, reason: str) -> Any:
+def _hold(client: Client, place: str, verb: str, reason: str) -> Any:
     """`pause` or `drain` the queue, kind or tenant at `place`, as `queues/search`; returns the pause."""
     return client.post(f"{PATH}/{place}/{verb}", {"reason": reason})
-
-
-def release(client: Client, place: str, name: str, *, as_json: bool) -> None:
-    """Resume what is at `place` and say so."""
-    client.post(f"{PATH}/{place}/resume")
-    if as_json:
-        print_json({"name": name, "paused": False})
-    else:
-        click.echo(f"{name} goes on")
 
 
 def wait_drained(client: Client, pause: Any, timeout: float | None) -> Any:
@@ -75,11 +108,14 @@ def show(pause: Any, *, as_json: bool) -> None:
         print_details(pause)
 
 
-def path_part(name: str) -> str:
+def path_part(_context: click.Context, _argument: click.Parameter, name: str) -> str:
     """The name, as a part of a path. What cannot be one must not lead to another route: raises `click.UsageError`."""
     if not re.fullmatch(r"[0-9A-Za-z._-]{1,100}", name) or set(name) == {"."}:
         raise click.UsageError(f"{name!r} is no name of a queue or a kind")
     return name
+
+
+name_argument = click.argument("name", callback=path_part)
 
 
 def state_of(pause: Any) -> str:

@@ -118,40 +118,6 @@ def show(connection: Connection, tenant: str, as_json: bool) -> None:
 
 @tenants.command()
 @click.argument("tenant", metavar="NAME|ID")
-@pauses.reason_option
-@pauses.as_json_option
-@connected
-def pause(connection: Connection, tenant: str, reason: str, as_json: bool) -> None:
-    """Stop dispatching a tenant's jobs; what is dispatched or running goes on to its end."""
-    with connection.as_user() as client:
-        pauses.show(pauses.hold(client, f"tenants/{_id_of(client, tenant)}", "pause", reason), as_json=as_json)
-
-
-@tenants.command()
-@click.argument("tenant", metavar="NAME|ID")
-@pauses.as_json_option
-@connected
-def resume(connection: Connection, tenant: str, as_json: bool) -> None:
-    """Dispatch a tenant's jobs again."""
-    with connection.as_user() as client:
-        pauses.release(client, f"tenants/{_id_of(client, tenant)}", tenant, as_json=as_json)
-
-
-@tenants.command()
-@click.argument("tenant", metavar="NAME|ID")
-@pauses.reason_option
-@pauses.drain_options
-@pauses.as_json_option
-@connected
-def drain(connection: Connection, tenant: str, reason: str, wait: bool, timeout: float | None, as_json: bool) -> None:
-    """Pause a tenant and, with --wait, watch until none of its jobs is in flight."""
-    with connection.as_user() as client:
-        paused = pauses.hold(client, f"tenants/{_id_of(client, tenant)}", "drain", reason)
-        pauses.show(pauses.wait_drained(client, paused, timeout) if wait else paused, as_json=as_json)
-
-
-@tenants.command()
-@click.argument("tenant", metavar="NAME|ID")
 @click.option("--weight", type=OrNone(float), metavar="N|none", help="Its share beside others that wait; none is 1.")
 @click.option("--max-running", type=OrNone(int), metavar="N|none", help="Jobs at once.")
 @click.option("--rate", "rate_per_second", type=OrNone(float), metavar="N|none", help="Jobs begun per second.")
@@ -184,3 +150,11 @@ def _id_of(client: Client, tenant: str) -> str:
     if found is None:
         raise CommandFailed(f"there is no tenant {tenant!r}")
     return str(found["id"])
+
+
+pauses.add_steering(
+    tenants,
+    "a tenant",
+    lambda client, name: f"tenants/{_id_of(client, name)}",
+    click.argument("name", metavar="NAME|ID"),
+)

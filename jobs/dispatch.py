@@ -9,17 +9,17 @@ What is in flight is counted from rows in each round, never kept by adding and t
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, LiteralString
 from uuid import UUID
 
-from domain.jobs.batching import LARGEST_BATCH, batch_size, express, full_batch, room, weight
+from domain.jobs.batching import LARGEST_BATCH, express, room, weight
 from domain.jobs.fairness import UNKNOWN_SECONDS, Bucket, Candidate, FairShare, allowance, bucket_of
 from domain.jobs.limits import UNLIMITED
 from jobs.controls import Controls
 from jobs.kinds import KINDS
-from jobs.messages import Item, Message
+from jobs.messages import Item
 from tenancy.database import RELAXED, Database
 
 _LOOK: LiteralString = """
@@ -252,33 +252,6 @@ class _Waiting:
     in_flight: dict[UUID, int] = field(default_factory=dict)
     taken: float = 0.0
     somebody: bool = False
-
-
-def pack(picked: Iterable[Picked], slots: Mapping[str, int], means: Mapping[str, float], limit: int) -> list[Message]:
-    """Group picked jobs into messages: `slots` by queue, mean runtime in seconds by kind, `limit` ids at most in each.
-
-    Jobs that came back from a lost worker travel alone, so poison takes no neighbour with it a second time. So do
-    express ones, which must not wait behind a neighbour.
-    """
-    groups: dict[tuple[str, str], list[Item]] = {}
-    deep: set[tuple[str, str]] = set()
-    messages: list[Message] = []
-    for each in picked:
-        item: Item = (each.id, each.attempt)
-        group = (each.kind, each.queue)
-        if each.single or each.express or not KINDS[each.kind].batchable:
-            messages.append(Message(*group, (item,), each.express))
-            continue
-        groups.setdefault(group, []).append(item)
-        if each.deep:
-            deep.add(group)
-    for (kind, queue), items in groups.items():
-        backlog = None if (kind, queue) in deep else len(items)
-        size = batch_size(full_batch(means.get(kind)), backlog, slots.get(queue, 1), limit)
-        messages.extend(
-            Message(kind, queue, tuple(items[start : start + size])) for start in range(0, len(items), size)
-        )
-    return messages
 
 
 def take_back(platform: Database, items: Sequence[Item]) -> None:

@@ -24,8 +24,9 @@ from config.settings import Settings, SettingsError, current
 from domain.jobs.steadiness import Steady
 from jobs import controls, fleet
 from jobs.controls import Controls
-from jobs.dispatch import Pool, Scheduler, pack, take_back
+from jobs.dispatch import Pool, Scheduler, take_back
 from jobs.hints import DUE, Listener
+from jobs.packing import pack
 from jobs.runtimes import Usage, means, usage_since
 from jobs.transport import Publisher, celery_app
 from tenancy.access import Tenancy

@@ -11,7 +11,8 @@ import pytest
 
 from jobs.backlog import backlogs, measure
 from jobs.control import cancel
-from jobs.dispatch import Picked, pack, take_back
+from jobs.dispatch import Picked, take_back
+from jobs.packing import pack
 from jobs.queries import get
 from tenancy.access import Tenancy
 from tests.integration.jobs.conftest import dispatch, dispatch_and_claim, submit_pings
