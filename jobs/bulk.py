@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any, LiteralString
 from uuid import UUID
 
-from domain.errors import IllegalTransition, NexusError, UniqueKeyTaken
+from domain.errors import FieldError, IllegalTransition, InvalidPayload, NexusError, UniqueKeyTaken
 from domain.jobs.families import AfterPolicy, Relative, check_parent, unknown_relative
 from jobs.families import relatives
 from jobs.hints import hints
 from jobs.rows import COLUMNS, HELD_UNTIL, KEPT, LIVE, JobRow
-from jobs.submit import NewJob, Submitted, answer_from, free_keys, insert_parameters
+from jobs.submit import HOLDER, NewJob, Submitted, answer_from, free_keys, insert_parameters
 from tenancy.access import Tenancy
 from tenancy.database import tenant_scope
 
@@ -155,6 +155,20 @@ def submit_related(tenancy: Tenancy, related: Related) -> Submitted:
     if isinstance(answer, NexusError):
         raise answer
     return answer
+
+
+def submitted_before(tenancy: Tenancy, submission: NewJob | Related) -> Submitted:
+    """The job that an earlier submission with the same idempotency key made, for one whose `run_at` has passed by now.
+
+    Raises `InvalidPayload` at `/run_at` if there is none, and `IdempotencyMismatch`.
+    """
+    each = submission if isinstance(submission, Related) else Related(submission)
+    parameters = _parameters(tenancy, each)
+    holders = tenancy.platform.fetch(HOLDER, parameters, tenant_scope(parameters["tenant_id"]))
+    if each.new.idempotency_key is None or not holders or holders[0]["idempotency_key"] != each.new.idempotency_key:
+        fault = FieldError("/run_at", "in_the_past", "Must not lie in the past; leave it out to run at once.")
+        raise InvalidPayload("The job would have run already.", errors=(fault,))
+    return answer_from(holders[0], parameters)
 
 
 def _tenant_of(wanted: Sequence[Related]) -> UUID:

@@ -130,19 +130,6 @@ def submit(tenancy: Tenancy, new: NewJob) -> Submitted:
     raise UniqueKeyTaken(f"The unique key {new.unique_key!r} is contended; try again.")
 
 
-def submitted_before(tenancy: Tenancy, new: NewJob) -> Submitted:
-    """The job that an earlier submission with the same idempotency key made, for one whose `run_at` has passed by now.
-
-    Raises `InvalidPayload` at `/run_at` if there is none, and `IdempotencyMismatch`.
-    """
-    parameters = insert_parameters(tenancy, new)
-    holders = tenancy.platform.fetch(HOLDER, parameters, tenant_scope(parameters["tenant_id"]))
-    if new.idempotency_key is None or not holders or holders[0]["idempotency_key"] != new.idempotency_key:
-        fault = FieldError("/run_at", "in_the_past", "Must not lie in the past; leave it out to run at once.")
-        raise InvalidPayload("The job would have run already.", errors=(fault,))
-    return answer_from(holders[0], parameters)
-
-
 def free_keys(tenancy: Tenancy, tenant_id: UUID, keys: Sequence[str | None]) -> None:
     """Free those of the idempotency keys whose job is past its retention, or was never inserted: its unique key was taken."""
     wanted = [key for key in keys if key is not None]

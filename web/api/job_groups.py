@@ -15,9 +15,9 @@ from domain.jobs.states import TERMINAL
 from domain.jobs.times import is_past
 from jobs import families, queries, replay, waits
 from jobs.admission import admit
-from jobs.bulk import Answer, Related, submit_many
+from jobs.bulk import Answer, Related, submit_many, submitted_before
 from jobs.replay import ReplayFilter
-from jobs.submit import INTERNAL, NewJob, Submitted, field_errors, submitted_before
+from jobs.submit import INTERNAL, NewJob, Submitted, field_errors
 from tenancy.vault import Vault
 from web.auth import READABLE, can
 from web.context import principal, tenancy, tenant_id
@@ -153,7 +153,7 @@ def _prepare(
     if not is_past(new.run_at, datetime.now(UTC)):
         return submission
     try:
-        return submitted_before(tenancy(), new)
+        return submitted_before(tenancy(), submission)
     except NexusError as error:
         return error
 

@@ -12,11 +12,11 @@ from flask_smorest import Blueprint
 from domain.jobs.times import is_past
 from jobs import control, queries
 from jobs.admission import admit, check_permission
-from jobs.bulk import Related, submit_related
+from jobs.bulk import Related, submit_related, submitted_before
 from jobs.kinds import KINDS, kind
 from jobs.replacement import submit_or_replace
 from jobs.rows import is_finished
-from jobs.submit import submit, submitted_before
+from jobs.submit import submit
 from web.auth import READABLE, can
 from web.context import principal, tenancy, tenant_id, watcher
 from web.idempotency import idempotent, request_idempotency_key
@@ -56,7 +56,7 @@ def submit_job(body: dict[str, Any]) -> Response:
     submission = submission_of(body, request_idempotency_key())
     new = submission.new if isinstance(submission, Related) else submission
     if is_past(new.run_at, datetime.now(UTC)):
-        return accepted(submitted_before(tenancy(), new))
+        return accepted(submitted_before(tenancy(), submission))
     if isinstance(submission, Related):
         return accepted(submit_related(tenancy(), submission))
     return accepted(submit(tenancy(), submission))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from domain.identity.permissions import SYSTEM_ROLES
+from domain.identity.principals import Principal
+from jobs.bulk import Related, submit_related
+from jobs.submit import NewJob
 from jobs.waits import Waits
 from tenancy.access import Tenancy
 from tests.integration.web.callers import Caller
@@ -122,6 +126,24 @@ def test_cancelling_over_http_takes_the_children_along(caller: Caller) -> None:
 
     assert caller.get(f"{JOBS}/{parent['id']}/children").json["states"] == {"cancelled": 1}
     assert code_of(caller.post(JOBS, json={**PING, "parent_id": parent["id"]})) == (409, "illegal_transition")
+
+
+def test_a_repeated_submission_with_relatives_is_answered_although_its_time_has_passed(
+    caller: Caller, engine_tenancy: Tenancy
+) -> None:
+    first, moment = submitted(caller)["id"], datetime.now(UTC) - timedelta(minutes=5)
+    who = Principal(subject=f"user:{caller.user_id}", user_id=caller.user_id, tenant_id=caller.tenant_id)
+    new = NewJob(PING["kind"], PING["payload"], who, run_at=moment, idempotency_key="k")
+    accepted_in_time = submit_related(engine_tenancy, Related(new, (UUID(first),))).id
+
+    body = {**PING, "run_at": moment.isoformat(), "after": [first]}
+    again = caller.post(JOBS, json=body, headers={"Idempotency-Key": "k"})
+    in_bulk = caller.post(BULK, json={"items": [{**body, "idempotency_key": "k"}]}).json["items"][0]
+    other = caller.post(JOBS, json={**body, "after_policy": "all_finished"}, headers={"Idempotency-Key": "k"})
+
+    assert (again.status_code, again.json["id"]) == (202, str(accepted_in_time))
+    assert (in_bulk["created"], in_bulk["job"]["id"]) == (False, str(accepted_in_time))
+    assert code_of(other) == (422, "idempotency_mismatch")
 
 
 def test_a_job_after_others_waits_and_is_released(caller: Caller, engine_tenancy: Tenancy) -> None:
