@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterable
+from contextlib import suppress
 
 import psutil
 import structlog
@@ -24,11 +26,17 @@ def begin() -> None:
     threading.Thread(target=_end_in_time, args=(runtime().settings.worker_stop_seconds,), daemon=True).start()
 
 
+def kill(processes: Iterable[psutil.Process]) -> None:
+    """End them at once; those that have ended by themselves are ended too."""
+    for each in processes:
+        with suppress(psutil.NoSuchProcess):
+            each.send_signal(signal.SIGKILL)
+
+
 def _end_in_time(seconds: float) -> None:
     threading.Event().wait(seconds)
-    for child in psutil.Process().children():
-        child.send_signal(signal.SIGKILL)  # before the jobs go back, so that none runs twice at a time
     try:
+        kill(psutil.Process().children())  # before the jobs go back, so that none runs twice at a time
         ids = hand_back_all(runtime().tenancy.platform, worker_id())
         log.warning("worker.handed_back", jobs=len(ids), after_seconds=seconds)
     finally:
