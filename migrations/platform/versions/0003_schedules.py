@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from migrations.rls import protect, tenant_rows
+from migrations.roles import permit_system_roles
 
 revision = "0003"
 down_revision = "0002"
@@ -52,20 +53,4 @@ def upgrade() -> None:
         "CREATE POLICY engine_rows ON schedules TO nexus_engine USING (true) WITH CHECK (true)",
     )
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON schedules TO nexus_web, nexus_engine")
-    _permit()
-
-
-def _permit() -> None:
-    """Row-level security binds the owner too, so it is lifted for this statement, under the lock that lifting takes."""
-    tables = ("roles", "role_permissions")
-    for table in tables:
-        op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
-    for role, permissions in _GRANTED.items():
-        names = ", ".join(f"'{permission}'" for permission in permissions)
-        op.execute(
-            "INSERT INTO role_permissions (tenant_id, role_id, permission)"
-            f" SELECT tenant_id, id, unnest(ARRAY[{names}]) FROM roles WHERE is_system AND name = '{role}'"
-            " ON CONFLICT DO NOTHING"
-        )
-    for table in tables:
-        op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
+    permit_system_roles(_GRANTED)

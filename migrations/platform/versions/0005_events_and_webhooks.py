@@ -7,6 +7,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 from migrations.rls import protect, tenant_rows
+from migrations.roles import permit_system_roles
 
 revision = "0005"
 down_revision = "0004"
@@ -14,6 +15,10 @@ branch_labels = None
 depends_on = None
 
 TABLES = ("events", "webhook_endpoints", "webhook_deliveries", "webhook_attempts")
+
+_READING = ("event:read", "webhook_endpoint:read")
+_KEEPING = (*_READING, "webhook_endpoint:create", "webhook_endpoint:update", "webhook_endpoint:delete")
+_GRANTED = {"owner": _KEEPING, "admin": _KEEPING, "editor": _READING, "viewer": _READING}
 
 
 def upgrade() -> None:
@@ -29,7 +34,7 @@ def upgrade() -> None:
         )
     op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {', '.join(TABLES)} TO nexus_web, nexus_engine")
     _tell_the_end_of_jobs()
-    _permit()
+    permit_system_roles(_GRANTED)
 
 
 def _events() -> None:
@@ -182,29 +187,3 @@ CREATE TRIGGER tell_the_end AFTER INSERT ON jobs_finished FOR EACH ROW
 WHEN (NEW.kind NOT IN ('webhook.deliver', 'event.handle'))
 EXECUTE FUNCTION tell_the_end_of_a_job()
 """)
-
-
-_GRANTED = {
-    "event:read": ("owner", "admin", "editor", "viewer"),
-    "webhook_endpoint:read": ("owner", "admin", "editor", "viewer"),
-    "webhook_endpoint:create": ("owner", "admin"),
-    "webhook_endpoint:update": ("owner", "admin"),
-    "webhook_endpoint:delete": ("owner", "admin"),
-}
-
-
-def _permit() -> None:
-    """The new permissions for the system roles of the tenants that are there; later ones get them when they are made.
-
-    For this statement the owner's rows are not hidden from the owner; the tables are locked until the commit.
-    """
-    for table in ("roles", "role_permissions"):
-        op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
-    pairs = ", ".join(f"('{role}', '{permission}')" for permission, roles in _GRANTED.items() for role in roles)
-    op.execute(f"""
-INSERT INTO role_permissions (tenant_id, role_id, permission)
-SELECT r.tenant_id, r.id, g.permission FROM roles r JOIN (VALUES {pairs}) AS g (role, permission) ON g.role = r.name
- WHERE r.is_system ON CONFLICT DO NOTHING
-""")
-    for table in ("roles", "role_permissions"):
-        op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
