@@ -61,6 +61,7 @@ With --wait the exit code tells the end: 0 succeeded, 1 failed or cancelled.
 @click.option("--parent", "parent_id", metavar="ID", help="A live job that this one belongs to.")
 @click.option("--after", multiple=True, metavar="ID", help="A job that must finish first. May be given again.")
 @click.option("--after-policy", type=click.Choice(["all_succeeded", "all_finished"]), help="What they must come to.")
+@click.option("--webhook-endpoint", "webhook_endpoint_id", metavar="ID", help="An endpoint that hears of its end.")
 @click.option("--idempotency-key", metavar="KEY", help="Submitting again with this key answers with the first job.")
 @click.option("--wait", is_flag=True, help="Follow the job to its end.")
 @as_json_option
@@ -169,7 +170,10 @@ def watch(connection: Connection, job_id: str, as_json: bool) -> int:
 @as_json_option
 @connected
 def cancel(connection: Connection, job_id: str, as_json: bool) -> None:
-    """Cancel a job: at once before it runs, within seconds while it runs."""
+    """Cancel a job and its children.
+
+    A job that waits is cancelled at once, one that runs within seconds.
+    """
     with connection.as_tenant() as client:
         _print(client.post(f"{_path(job_id)}/cancel"), as_json)
 
@@ -205,7 +209,10 @@ def replay(
     as_json: bool,
     **filters: str | None,
 ) -> int:
-    """Submit failed or cancelled jobs again, as new jobs: JOB_ID, or all that a filter finds."""
+    """Submit failed or cancelled jobs again, as new jobs.
+
+    JOB_ID, or all that a filter finds.
+    """
     times = {"finished_from": read_time(finished_from), "finished_to": read_time(finished_to)}
     chosen = {name: value for name, value in {"state": state, **filters, **times}.items() if value is not None}
     if (job_id is None) == (state is None) or (job_id is not None and (chosen or dry_run or yes)):

@@ -17,8 +17,6 @@ from web.idempotency import request_idempotency_key
 from web.preferences import preferences, wait_seconds
 from web.schemas.jobs import JobSchema
 
-__all__ = ["accepted", "job_body", "job_response", "job_view", "new_job", "request_idempotency_key"]
-
 POLL_SECONDS = 1
 """`Retry-After` of a 202: most jobs are done by then."""
 

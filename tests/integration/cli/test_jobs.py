@@ -8,7 +8,10 @@ from uuid import UUID
 
 import pytest
 
+from bus import endpoints
+from domain.ids import new_id
 from tenancy.access import Tenancy
+from tenancy.scopes import tenant_scope
 from tests.integration.cli.conftest import Nexus
 from tests.integration.web.test_jobs import finish, finish_soon
 
@@ -225,6 +228,18 @@ def test_a_replay_that_nobody_agrees_to_does_nothing(nexus: Nexus, acme: UUID, e
 )
 def test_options_that_do_not_go_together_are_refused(nexus: Nexus, acme: UUID, arguments: tuple[str, ...]) -> None:
     assert nexus("jobs", *arguments).code == 2
+
+
+def test_a_job_names_the_endpoint_that_hears_of_its_end(nexus: Nexus, acme: UUID, web_tenancy: Tenancy) -> None:
+    endpoint_id = new_id()
+    values = {"url": "https://example.com/hook", "description": "", "event_types": []}
+    with web_tenancy.platform.session(tenant_scope(acme)) as session:
+        endpoints.create(session, web_tenancy.vault(acme), endpoint_id, values, enabled=True, created_by="test")
+    made = nexus("jobs", "submit", "system.ping", "--webhook-endpoint", str(endpoint_id), "--json")
+    refused = nexus("jobs", "submit", "system.ping", "--webhook-endpoint", str(new_id()))
+
+    assert made.json["webhook_endpoint_id"] == str(endpoint_id)
+    assert refused.code == 2
 
 
 def test_a_follow_up_waits_for_others_and_a_unique_key_can_be_taken_over(nexus: Nexus, acme: UUID) -> None:
