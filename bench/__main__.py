@@ -18,7 +18,7 @@ from bench.summary import rows as aims
 @click.group(invoke_without_command=True)
 @click.option("--quick", is_flag=True, help="Tiny sizes: to see that all of it works. Believe no figure of it.")
 @click.pass_context
-def main(context: click.Context, quick: bool) -> None:  # noqa: FBT001  # click passes it by name
+def main(context: click.Context, quick: bool) -> None:
     """Measure, print tables, and write var/bench.json."""
     context.obj = "bench-quick" if quick else "bench"
     if context.invoked_subcommand == "publish":

@@ -22,8 +22,13 @@ URL_VARIABLE = "PEER_URL"
 class Peer(Protocol):
     """A job queue that people use. `commands` start its workers, one process group each, with `variables` set."""
 
-    commands: tuple[tuple[str, ...], ...]
-    variables: Mapping[str, str]
+    @property
+    def commands(self) -> tuple[tuple[str, ...], ...]:
+        """Command lines."""
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """Their environment beside the platform's."""
 
     def publish(self, jobs: int) -> None:
         """Forget everything and queue `jobs` no-op jobs."""
