@@ -55,22 +55,24 @@ def _latency(found: Any) -> tuple[str, bool]:
 
 def _fairness(found: Any) -> tuple[str, bool]:
     alone, beside = found["alone"]["p95"], found["beside"]["p95"]
-    return f"{found['ratio']:.2f}×: {milliseconds(alone)} alone, {milliseconds(beside)} beside", found["ratio"] <= 2
+    measured = f"{found['ratio']:.2f}×: {milliseconds(alone)} alone, {milliseconds(beside)} beside {found['backlog']:,}"
+    return measured, found["ratio"] <= 2
 
 
 def _waits(found: Any) -> tuple[str, bool]:
-    return f"{found['ratio']:.2f}×, {found['peak_mib']:.0f} MiB", found["ratio"] <= 1.5 and found["peak_mib"] < 400
+    measured = f"{found['ratio']:.2f}×, {found['peak_mib']:.0f} MiB, {found['jobs']:,} at once"
+    return measured, found["ratio"] <= 1.5 and found["peak_mib"] < 400
 
 
 def _growth(found: Any) -> tuple[str, bool]:
     ratio = found["ratio"]["together"]
-    return f"{ratio:.2f}×", ratio <= 1.3
+    return f"{ratio:.2f}× with {found['finished']:,} finished and {found['tenants']:,} tenants", ratio <= 1.3
 
 
 def _waiters(found: Any) -> tuple[str, bool]:
     kinds = [found["streams"], found["long_polls"]]
     late, held = max(each["late"]["p95"] for each in kinds), max(each["pss_mib"] for each in kinds)
-    return f"{held:.0f} MiB, {milliseconds(late)}", held < 300 and late < 0.2
+    return f"{held:.0f} MiB, {milliseconds(late)} with {found['clients']:,}", held < 300 and late < 0.2
 
 
 def _recovery(found: Any) -> tuple[str, bool]:
