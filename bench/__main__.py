@@ -190,6 +190,8 @@ def growth(rows: int, tenants: int, jobs: int, rounds: int) -> None:
         ("step", "empty platform", f"{rows:,} finished jobs, {tenants:,} tenants", "median ratio"),
         [(step, empty[step] * 1e6, full[step] * 1e6, ratio) for step, ratio in found["ratio"].items()],
     )
+    for name, counted in found["updates"].items():
+        report.console.print(f"{name}: {counted['hot']:,} of {counted['updates']:,} updates touched no index (HOT)")
     rounds_in_ms = [(name, seconds * 1e3) for name, seconds in found["dispatch_round_seconds"].items()]
     report.show("milliseconds of a dispatch round, by tenants", ("tenants", "ms"), rounds_in_ms)
     _write({"growth": found})

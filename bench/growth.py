@@ -2,7 +2,8 @@
 
 Two platforms stand on one PostgreSQL: one as after its first start, one with finished jobs of many tenants. Each round takes
 the same number of no-op jobs through submit, dispatch, claim and finish on both, with the engine's own statements and without
-Celery, so that the database is what is measured. Processor time is that of PostgreSQL and of this process together.
+Celery, so that the database is what is measured. Processor time is that of the PostgreSQL process that serves it and of this
+one together; unlike the seconds, it hardly depends on what else the machine does.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, LiteralString
 from uuid import UUID
@@ -67,6 +68,11 @@ SELECT uuidv7(), t.id, 'system.ping', 'default', %(state)s, 5, 90, now() + make_
 _CLEAR: LiteralString = "DELETE FROM jobs WHERE state IN ('scheduled', 'queued', 'dispatched', 'running', 'retrying')"
 
 
+_UPDATES: LiteralString = """
+SELECT n_tup_upd AS updates, n_tup_hot_upd AS hot FROM pg_stat_user_tables WHERE relname = 'jobs_live'
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Side:
     """One of the two platforms, and the tenants whose jobs it gets in turns."""
@@ -75,6 +81,7 @@ class Side:
     owner_dsn: str
     tenants: Sequence[UUID]
     job: Mapping[str, Any]
+    scheduler: Scheduler = field(default_factory=Scheduler)
 
 
 def measure(ground: Ground, rows: int, tenants: int, jobs: int, rounds: int, progress: Progress) -> dict[str, Any]:
@@ -96,6 +103,7 @@ def measure(ground: Ground, rows: int, tenants: int, jobs: int, rounds: int, pro
             for name, side in turns[number % 2 :] + turns[: number % 2]:
                 found[name].append(_cycle(side, jobs))
             progress.advance(task)
+        updates = {name: _updates(side) for name, side in (("empty", empty), ("full", full))}
         progress.update(task, description="growth: dispatch rounds")
         dispatch = _dispatch_rounds(full, lambda: progress.advance(task))
     steps = list(found["empty"][0])
@@ -105,7 +113,7 @@ def measure(ground: Ground, rows: int, tenants: int, jobs: int, rounds: int, pro
         for step in steps
     }
     return {"finished": rows, "tenants": tenants, "jobs": jobs, "rounds": rounds, "fill_seconds": filled,
-            "seconds_per_job": medians, "ratio": ratios, "dispatch_round_seconds": dispatch}  # fmt: skip
+            "seconds_per_job": medians, "ratio": ratios, "updates": updates, "dispatch_round_seconds": dispatch}  # fmt: skip
 
 
 def _side(ground: Ground, tenants: int) -> Side:
@@ -164,7 +172,7 @@ def _cycle(side: Side, jobs: int) -> dict[str, float]:
 
 
 def _pick(side: Side) -> list[Item]:
-    return [(each.id, each.attempt) for each in Scheduler().pick(side.tenancy.platform, POOLS, MEANS)]
+    return [(each.id, each.attempt) for each in side.scheduler.pick(side.tenancy.platform, POOLS, MEANS)]
 
 
 def _dispatch_rounds(side: Side, advance: Callable[[], None]) -> dict[str, float]:
@@ -189,6 +197,11 @@ def _dispatch_rounds(side: Side, advance: Callable[[], None]) -> dict[str, float
     return found
 
 
+def _updates(side: Side) -> dict[str, int]:
+    """Updates of live jobs so far, and those of them that touched no index. A job's last one moves it and is neither."""
+    return side.tenancy.platform.fetch_many([("SELECT pg_stat_force_next_flush()", {}), (_UPDATES, {})])[1][0]
+
+
 def _vacuum(side: Side) -> None:
     """What autovacuum does within a minute."""
     with psycopg.connect(side.owner_dsn, autocommit=True) as connection:
@@ -196,11 +209,7 @@ def _vacuum(side: Side) -> None:
 
 
 def _processor_seconds(side: Side) -> float:
-    """Of PostgreSQL with all its processes, those that have ended too, and of this one."""
-    backend = side.tenancy.platform.fetch("SELECT pg_backend_pid() AS pid", {})[0]["pid"]
-    server = psutil.Process(backend).parent()
-    if server is None:
-        raise LookupError("a backend without a server")
-    own, ours = server.cpu_times(), time.process_time()
-    alive = sum(sum(child.cpu_times()[:2]) for child in server.children(recursive=True))
-    return alive + sum(own[:4]) + ours
+    """Of this process and of the PostgreSQL process that serves its one thread."""
+    backend = psutil.Process(side.tenancy.platform.fetch("SELECT pg_backend_pid() AS pid", {})[0]["pid"])
+    times = backend.cpu_times()
+    return float(times.user + times.system) + time.process_time()

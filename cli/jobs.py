@@ -14,6 +14,8 @@ import click
 from cli import watch as following
 from cli.client import Client
 from cli.credentials import Connection, connected
+from cli.job_files import submit_file
+from cli.job_replays import replay_found
 from cli.output import note, print_details, print_json, print_table
 
 PATH = "/api/v1/jobs"
@@ -32,7 +34,9 @@ Examples:
   nexus jobs submit system.ping --payload '{"seconds": 10}' --wait
   nexus jobs submit notification.deliver --payload @message.json --run-at +10m
   echo '{"messages": [{"role": "user", "content": "Hi"}]}' | nexus jobs submit completion.create --payload -
+  nexus jobs submit --file jobs.ndjson --idempotency-key import-7
   nexus jobs list --state failed
+  nexus jobs replay --failed --kind notification.deliver
   nexus jobs watch 0198f0aa-0000-7000-8000-000000000001
 """
 )
@@ -44,32 +48,54 @@ def jobs() -> None:
     epilog="""\b
 The payload is JSON, @file, or - for standard input. --run-at takes 2026-11-30T08:00:00Z, or +90s, +10m, +2h, +1d.
 With --wait the exit code tells the end: 0 succeeded, 1 failed or cancelled.
+--file submits many: each line is a job, as {"kind": "system.ping", "payload": {}}; KIND is for lines without one.
 """
 )
-@click.argument("kind")
-@click.option("--payload", default="{}", metavar="JSON|@FILE|-", help="What the job works on.")
+@click.argument("kind", required=False)
+@click.option("--payload", metavar="JSON|@FILE|-", help="What the job works on.  [default: {}]")
+@click.option("--file", metavar="FILE|-", help="Many jobs, one JSON object in each line.")
 @click.option("--run-at", metavar="TIME", help="Not before then.")
 @click.option("--priority", type=click.IntRange(-100, 100), help="Higher runs first.")
 @click.option("--unique-key", metavar="KEY", help="Refused while a live job of this kind holds the key.")
+@click.option("--replace", is_flag=True, help="Replace the job that holds the key, if it has not begun.")
+@click.option("--parent", "parent_id", metavar="ID", help="A live job that this one belongs to.")
+@click.option("--after", multiple=True, metavar="ID", help="A job that must finish first. May be given again.")
+@click.option("--after-policy", type=click.Choice(["all_succeeded", "all_finished"]), help="What they must come to.")
 @click.option("--idempotency-key", metavar="KEY", help="Submitting again with this key answers with the first job.")
 @click.option("--wait", is_flag=True, help="Follow the job to its end.")
 @as_json_option
 @connected
 def submit(
     connection: Connection,
-    kind: str,
-    payload: str,
+    kind: str | None,
+    payload: str | None,
+    file: str | None,
     run_at: str | None,
-    priority: int | None,
-    unique_key: str | None,
+    replace: bool,
+    after: tuple[str, ...],
     idempotency_key: str | None,
     wait: bool,
     as_json: bool,
+    **options: Any,
 ) -> int:
-    """Submit a job of KIND."""
-    body: dict[str, Any] = {"kind": kind, "payload": read_payload(payload)}
-    optional = {"run_at": read_time(run_at), "priority": priority, "unique_key": unique_key}
-    body |= {name: value for name, value in optional.items() if value is not None}
+    """Submit a job of KIND, or the jobs of a file."""
+    optional = {
+        **options,
+        "run_at": read_time(run_at),
+        "after": list(after) or None,
+        "on_conflict": "replace" if replace else None,
+    }
+    given = {name: value for name, value in optional.items() if value is not None}
+    if file is not None:
+        if payload is not None or given or wait:
+            raise click.UsageError(
+                "--file goes with KIND, --idempotency-key and --json only; the rest stands in its lines"
+            )
+        with connection.as_tenant() as client:
+            return submit_file(client, file, kind, idempotency_key, as_json=as_json)
+    if kind is None:
+        raise click.UsageError("Missing argument 'KIND', or --file.")
+    body = {"kind": kind, "payload": read_payload(payload or "{}"), **given}
     with connection.as_tenant() as client:
         job = client.post(PATH, body, idempotency_key=idempotency_key)
         if wait:
@@ -148,14 +174,47 @@ def cancel(connection: Connection, job_id: str, as_json: bool) -> None:
         _print(client.post(f"{_path(job_id)}/cancel"), as_json)
 
 
-@jobs.command()
-@click.argument("job_id")
+@jobs.command(
+    epilog="""\b
+Without JOB_ID, --failed or --cancelled and the filters choose: what they find is counted first, and replayed after a
+yes. A job that was replayed is not found again. The exit code is 1 if a replay was refused.
+"""
+)
+@click.argument("job_id", required=False)
 @click.option("--wait", is_flag=True, help="Follow the new job to its end.")
+@click.option("--failed", "state", flag_value="failed", help="Replay jobs that failed.")
+@click.option("--cancelled", "state", flag_value="cancelled", help="Replay jobs that were cancelled.")
+@click.option("--kind", help="Only of this kind.")
+@click.option("--queue", help="Only of this queue.")
+@click.option("--error-code", metavar="CODE", help="Only with this error.")
+@click.option("--since", "finished_from", metavar="TIME", help="Finished then or later.")
+@click.option("--until", "finished_to", metavar="TIME", help="Finished then or earlier.")
+@click.option("--dry-run", is_flag=True, help="Only count.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @as_json_option
 @connected
-def replay(connection: Connection, job_id: str, wait: bool, as_json: bool) -> int:
-    """Submit a failed or cancelled job again, as a new job."""
+def replay(
+    connection: Connection,
+    job_id: str | None,
+    wait: bool,
+    state: str | None,
+    finished_from: str | None,
+    finished_to: str | None,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    **filters: str | None,
+) -> int:
+    """Submit failed or cancelled jobs again, as new jobs: JOB_ID, or all that a filter finds."""
+    times = {"finished_from": read_time(finished_from), "finished_to": read_time(finished_to)}
+    chosen = {name: value for name, value in {"state": state, **filters, **times}.items() if value is not None}
+    if (job_id is None) == (state is None) or (job_id is not None and (chosen or dry_run or yes)):
+        raise click.UsageError("Give either JOB_ID, or --failed or --cancelled with filters.")
     with connection.as_tenant() as client:
+        if job_id is None:
+            if wait:
+                raise click.UsageError("--wait follows one job: give JOB_ID.")
+            return replay_found(client, chosen, dry_run=dry_run, yes=yes, as_json=as_json)
         job = client.post(f"{_path(job_id)}/replay")
         if wait:
             return _follow(client, job["id"], as_json)

@@ -83,9 +83,9 @@ def path_part(name: str) -> str:
 
 
 def state_of(pause: Any) -> str:
-    """A word for a column: `running`, `paused`, `draining` or `drained`."""
+    """A word for a column: `active`, `paused`, `draining` or `drained`."""
     if pause is None:
-        return "running"
+        return "active"
     if pause["drain"]:
         return "drained" if pause["drained"] else "draining"
     return "paused"

@@ -109,7 +109,7 @@ def serve(settings: Settings, *, prepare: Prepare = prepare_servers, configurati
             _wait_until_ready(supervisor, settings)
         _announce(platform)
         while True:
-            supervisor.check()
+            _watch(supervisor)
             platform.run.guard()
             time.sleep(0.5)
     except StopRequested:
@@ -134,13 +134,20 @@ def _prepare(prepare: Prepare) -> None:
 def _wait_until_ready(supervisor: Supervisor, settings: Settings) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while not is_ready(settings.host, settings.port):
-        supervisor.check()
+        _watch(supervisor)
         if time.monotonic() > deadline:
             logs = supervisor.platform.home.logs
             raise EmbeddedServiceError(
                 f"not ready after {READY_SECONDS:.0f} s; web says: {last_line(logs / 'web.log')} (see {logs})"
             )
         time.sleep(0.1)
+
+
+def _watch(supervisor: Supervisor) -> None:
+    """Bring back what may have ended; raise `EmbeddedServiceError` for what cannot be brought back."""
+    supervisor.check()
+    for said in supervisor.platform.revive():
+        click.echo(f"nexus: {said}", err=True)
 
 
 def _announce(platform: EmbeddedPlatform) -> None:

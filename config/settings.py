@@ -12,6 +12,7 @@ import binascii
 import hashlib
 import hmac
 from functools import cached_property, lru_cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -36,6 +37,18 @@ def _scheme(*allowed: str) -> AfterValidator:
     def check(value: SecretStr | None) -> SecretStr | None:
         if value is not None and urlsplit(value.get_secret_value()).scheme not in allowed:
             raise ValueError(f"must be an address that begins with {' or '.join(f'{name}://' for name in allowed)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _networks() -> AfterValidator:
+    def check(value: str) -> str:
+        for part in filter(None, (part.strip() for part in value.split(","))):
+            try:
+                ip_network(part)
+            except ValueError:
+                raise ValueError("must be networks like 127.0.0.0/8, separated by commas") from None
         return value
 
     return AfterValidator(check)
@@ -86,6 +99,8 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field((), alias="NEXUS_CORS_ORIGINS")
     rate_limit: str = Field("6000/minute", alias="NEXUS_RATE_LIMIT")
     anonymous_rate_limit: str = Field("120/minute", alias="NEXUS_ANONYMOUS_RATE_LIMIT")
+
+    webhook_private_networks: Annotated[str, _networks()] = Field("", alias="NEXUS_WEBHOOK_PRIVATE_NETWORKS")
 
     flower_port: Port = Field(5555, alias="FLOWER_PORT")
     flower_user: str = Field("operator", alias="FLOWER_USER")

@@ -191,10 +191,34 @@ class Permanent(JobError):
     code, title = "permanent", "The job cannot succeed"
 
 
+class UnknownService(Permanent):
+    """A job called a service that nobody has registered."""
+
+    code, title = "unknown_service", "There is no such service"
+
+
+class ServiceDenied(Permanent):
+    """A job called a service for a principal who may not use it."""
+
+    code, title = "service_denied", "The principal may not use the service"
+
+
+class InvalidArguments(Permanent):
+    """A job called a service with arguments that do not fit its schema."""
+
+    code, title = "invalid_arguments", "The service's arguments are invalid"
+
+
 class UnknownOutcome(Permanent):
     """A call that is not idempotent timed out: it may have happened, so it is not repeated blindly."""
 
     code, title = "outcome_unknown", "It is not known whether the provider acted"
+
+
+class DependencyFailed(Permanent):
+    """The job waited for others to succeed, and one did not: it is cancelled without having run."""
+
+    code, title = "dependency_failed", "A job that this one waited for did not succeed"
 
 
 class Cancelled(JobError):

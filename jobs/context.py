@@ -6,7 +6,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, LiteralString, Protocol
@@ -17,9 +17,12 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
-from domain.errors import Cancelled, DeadlineExceeded
+from domain.errors import Cancelled, DeadlineExceeded, IllegalTransition
 from domain.identity.principals import Principal
-from jobs.submit import INTERNAL, NewJob, submit
+from domain.jobs.families import AfterPolicy
+from jobs.bulk import Related, submit_related
+from jobs.submit import INTERNAL, NewJob
+from jobs.waits import Dependency, dependencies
 from providers.storage import Bucket
 from tenancy.access import Tenancy
 from tenancy.directory import TenantRecord
@@ -119,13 +122,33 @@ class JobContext:
         data: Mapping[str, Any] = json.loads(plain)
         return data
 
-    def submit(self, kind: str, payload: Mapping[str, Any], *, key: str, **options: Any) -> UUID:
-        """Submit a child of this job, once per `key` however often this handler runs."""
+    def submit(
+        self,
+        kind: str,
+        payload: Mapping[str, Any],
+        *,
+        key: str,
+        after: Sequence[UUID] = (),
+        after_policy: AfterPolicy = AfterPolicy.ALL_SUCCEEDED,
+        **options: Any,
+    ) -> UUID:
+        """Submit a child of this job, once per `key` however often this handler runs.
+
+        The child waits for the jobs `after`, if there are any. `options` are other fields of `NewJob`. Raises `Cancelled`
+        if this job was asked to stop: its children stop with it, so it can have no more.
+        """
         child = NewJob(
             kind=kind, payload=payload, principal=self.principal, parent_id=self.job_id, request_id=self.request_id,
             idempotency_key=f"{INTERNAL}child:{self.job_id}:{key}", **options,
         )  # fmt: skip
-        return submit(self.tenancy, child).id
+        try:
+            return submit_related(self.tenancy, Related(child, tuple(after), after_policy)).id
+        except IllegalTransition as error:
+            raise Cancelled(error.detail) from None
+
+    def dependencies(self) -> list[Dependency]:
+        """What the jobs that this one waited for came to, with their results and errors."""
+        return dependencies(self.tenancy, self.tenant_id, self.job_id)
 
     @property
     def cancelled(self) -> bool:
@@ -141,7 +164,7 @@ class JobContext:
 
     def confirm(self) -> None:
         """Raise `Cancelled` unless this attempt still holds the job, for effects that no row of ours can fence."""
-        query: LiteralString = "SELECT 1 FROM jobs WHERE id = %(id)s AND token = %(token)s"
+        query: LiteralString = "SELECT 1 FROM jobs WHERE id = %(id)s AND token = %(token)s AND state = 'running'"
         if not self.tenancy.platform.fetch(query, {"id": self.job_id, "token": self.token}):
             raise Cancelled("Another attempt of the job has taken over.")
 

@@ -8,18 +8,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
+from typing import Any, LiteralString
 
 from marshmallow import Schema
 
 from domain.errors import UnknownKind
 from domain.jobs.retry import RetryPolicy
+from domain.webhooks.delivery import MAX_ATTEMPTS, RETRY_SECONDS
 from jobs.payloads.billing import BillingCycleSchema, WebhookProcessSchema
 from jobs.payloads.completions import CompletionCreateSchema
+from jobs.payloads.events import EventHandleSchema, WebhookDeliverSchema
 from jobs.payloads.notifications import NotificationDeliverSchema
 from jobs.payloads.search import SearchQuerySchema, SearchSourceSchema
 from jobs.payloads.system import PingSchema, TenantCompensateSchema, TenantProvisionSchema
 
 PROVIDER_RETRY = RetryPolicy(max_attempts=8, base_delay=1.0, max_delay=600.0)
+WEBHOOK_RETRY = RetryPolicy(MAX_ATTEMPTS, base_delay=float(RETRY_SECONDS[0]), max_delay=60.0)
+"""The handler asks for the waits of the Standard Webhooks schedule, which are longer than these."""
+
 QUICK_RETRY = RetryPolicy(max_attempts=5, base_delay=0.2, max_delay=5.0)
 
 
@@ -64,6 +70,11 @@ KINDS: dict[str, Kind] = {
         Kind("search.query", "search", SearchQuerySchema, "search:create", QUICK_RETRY, timedelta(seconds=60), 5),
         Kind("search.source", "search", SearchSourceSchema, None, QUICK_RETRY, timedelta(seconds=60), 5),
         Kind("webhook.process", "webhooks", WebhookProcessSchema, None, PROVIDER_RETRY),
+        Kind(
+            "webhook.deliver", "webhooks", WebhookDeliverSchema, None, WEBHOOK_RETRY, timedelta(seconds=60),
+            batchable=False,
+        ),
+        Kind("event.handle", "webhooks", EventHandleSchema, None, PROVIDER_RETRY),
         Kind("billing.cycle", "billing", BillingCycleSchema, None, RetryPolicy(10, 1.0, 600.0), timedelta(minutes=30)),
     )
 }  # fmt: skip
@@ -77,6 +88,18 @@ def kind(name: str) -> Kind:
         return KINDS[name]
     except KeyError:
         raise UnknownKind(f"There is no job kind {name!r}; GET /api/v1/jobs/kinds lists them.") from None
+
+
+def retentions() -> dict[str, list[Any]]:
+    """Every kind's retention in seconds, as two parameters of a statement that ends jobs of any kind (`RETENTION`)."""
+    return {"kinds": list(KINDS), "retentions": [each.retention.total_seconds() for each in KINDS.values()]}
+
+
+RETENTION: LiteralString = """
+make_interval(secs => coalesce((SELECT r.seconds FROM unnest(%(kinds)s::text[], %(retentions)s::float8[]) AS r (kind, seconds)
+                                 WHERE r.kind = j.kind), 30 * 86400))
+"""
+"""SQL for how long the job `j` is kept once it has finished; 30 days for a kind that this version does not know."""
 
 
 @cache

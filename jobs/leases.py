@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, LiteralString
 from uuid import UUID
 
+from jobs.kinds import RETENTION, retentions
 from jobs.messages import Item
 from tenancy.database import RELAXED, Database
 
@@ -44,11 +45,11 @@ UPDATE jobs j
  WHERE j.id = m.id AND j.token = m.token AND j.state = 'running'
 """
 
-_HAND_BACK: LiteralString = """
+_HAND_BACK: LiteralString = f"""
 UPDATE jobs j
    SET state = CASE WHEN j.cancel_requested THEN 'cancelled' ELSE 'queued' END,
        finished_at = CASE WHEN j.cancel_requested THEN now() END,
-       expires_at = CASE WHEN j.cancel_requested THEN now() + interval '30 days' END,
+       expires_at = CASE WHEN j.cancel_requested THEN now() + {RETENTION} END,
        attempt = j.attempt - 1, token = NULL, worker_id = NULL, lease_until = NULL, started_at = NULL,
        version = version + 1
  WHERE j.id = ANY(%(ids)s) AND j.token = %(token)s AND j.state = 'running'
@@ -94,7 +95,7 @@ def write_progress(platform: Database, latest: Sequence[Progress]) -> None:
 
 def hand_back(platform: Database, ids: Sequence[UUID], token: UUID) -> None:
     """Give claimed jobs back to the queue; it does not count as an attempt."""
-    platform.fetch(_HAND_BACK, {"ids": list(ids), "token": token})
+    platform.fetch(_HAND_BACK, {"ids": list(ids), "token": token, **retentions()})
 
 
 def hand_back_all(platform: Database, worker_id: UUID) -> list[UUID]:

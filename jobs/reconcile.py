@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection
 from typing import LiteralString
 from uuid import UUID
@@ -47,9 +48,13 @@ log = structlog.get_logger(__name__)
 
 
 def reclaim_expired(tenancy: Tenancy, draw: Callable[[], float]) -> int:
-    """Retry, or end as `worker_lost`, every running job whose lease ran out; returns how many."""
+    """Retry, or end as `worker_lost`, every running job whose lease ran out; returns how many.
+
+    An answer that was long in coming is not believed: while the database stood still, nobody could renew.
+    """
+    asked = time.monotonic()
     rows = tenancy.platform.fetch(_EXPIRED, {})
-    if not rows:
+    if not rows or time.monotonic() - asked > tenancy.settings.lease_seconds / 2:
         return 0
     outcomes = [
         lost(

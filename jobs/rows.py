@@ -27,6 +27,9 @@ KEPT: LiteralString = "(expires_at IS NULL OR expires_at > now())"
 JobRow = Mapping[str, Any]
 """A row of `COLUMNS`."""
 
+HELD_UNTIL = datetime(9999, 12, 31, tzinfo=UTC)
+"""`run_at` of a job that waits for others. Clients see null: it has no time yet."""
+
 
 def is_finished(row: JobRow) -> bool:
     """Whether the job has reached a state that it will not leave."""
@@ -84,7 +87,7 @@ def public(row: JobRow, vault: Vault) -> dict[str, Any]:
         "replay_of": row["replay_of"],
         "cancel_requested": row["cancel_requested"],
         "created_at": row["created_at"],
-        "run_at": row["run_at"],
+        "run_at": None if row["run_at"] == HELD_UNTIL else row["run_at"],
         "started_at": row["started_at"],
         "finished_at": row["finished_at"],
         "expires_at": row["expires_at"],

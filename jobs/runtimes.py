@@ -14,8 +14,8 @@ from jobs.kinds import KINDS, QUEUES
 from tenancy.database import RELAXED, Database
 
 _OBSERVE: LiteralString = """
-INSERT INTO kind_runtimes AS k (kind, mean_seconds, runs, failures, updated_at)
-SELECT o.kind, o.mean, o.runs, o.failures, now()
+INSERT INTO kind_runtimes AS k (kind, mean_seconds, runs, failures, measured_at, updated_at)
+SELECT o.kind, o.mean, o.runs, o.failures, now(), now()
   FROM unnest(%(kinds)s::text[], %(means)s::float8[], %(runs)s::int[], %(failures)s::int[])
     AS o (kind, mean, runs, failures) ORDER BY o.kind
 ON CONFLICT (kind) DO UPDATE

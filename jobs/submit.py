@@ -36,13 +36,14 @@ WITH keyed AS (
     ON CONFLICT DO NOTHING RETURNING job_id
 )
 INSERT INTO jobs (id, tenant_id, kind, queue, state, priority, max_attempts, deadline_seconds, run_at, payload_sealed,
-                  principal, request_id, traceparent, idempotency_key, idempotency_hash, unique_key, parent_id, replay_of)
+                  principal, request_id, traceparent, idempotency_key, idempotency_hash, unique_key, parent_id, replay_of,
+                  webhook_endpoint_id)
 SELECT %(id)s::uuid, %(tenant_id)s::uuid, %(kind)s::text, %(queue)s::text,
        CASE WHEN %(run_at)s::timestamptz > now() THEN 'scheduled' ELSE 'queued' END,
        %(priority)s::smallint, %(max_attempts)s::smallint, %(deadline_seconds)s::float8,
        coalesce(%(run_at)s::timestamptz, now()), %(payload_sealed)s::bytea, %(principal)s::text, %(request_id)s::text,
        %(traceparent)s::text, %(idempotency_key)s::text, %(idempotency_hash)s::bytea, %(unique_key)s::text,
-       %(parent_id)s::uuid, %(replay_of)s::uuid
+       %(parent_id)s::uuid, %(replay_of)s::uuid, %(webhook_endpoint_id)s::uuid
  WHERE %(idempotency_key)s::text IS NULL OR EXISTS (SELECT FROM keyed)
 ON CONFLICT DO NOTHING
 RETURNING {COLUMNS}
@@ -74,7 +75,8 @@ class NewJob:
     """A submission. `payload` is what the client sent, still to be validated by the kind's schema.
 
     `run_at` in the past means now. `priority` runs from -100 to 100, higher first. `unique_key` lets only one live job
-    of the kind hold it; `idempotency_key` makes a repeated submission answer with the first one's job.
+    of the kind hold it; `idempotency_key` makes a repeated submission answer with the first one's job. The webhook endpoint, if
+    one is named, hears of the job's end whatever it subscribes to.
     """
 
     kind: str
@@ -88,14 +90,18 @@ class NewJob:
     replay_of: UUID | None = None
     request_id: str | None = None
     traceparent: str | None = None
+    webhook_endpoint_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The job that answers a submission; `created` is false if an earlier submission made it."""
+    """The job that answers a submission; `created` is false if an earlier submission made it, `replaced` is true if that
+    job has taken over what this one asked.
+    """
 
     row: JobRow
     created: bool
+    replaced: bool = False
 
     @property
     def id(self) -> UUID:
@@ -119,7 +125,7 @@ def submit(tenancy: Tenancy, new: NewJob) -> Submitted:
             return Submitted(rows[0], created=True)
         holders = tenancy.platform.fetch(HOLDER, parameters, scope)
         if holders:
-            return _answer_from(holders[0], parameters)
+            return answer_from(holders[0], parameters)
         # The holder of the unique key finished between the two statements, or the idempotency key outlived its job.
         tenancy.platform.fetch(_FREE_KEY, parameters, scope)
     raise UniqueKeyTaken(f"The unique key {new.unique_key!r} is contended; try again.")
@@ -135,7 +141,7 @@ def submitted_before(tenancy: Tenancy, new: NewJob) -> Submitted:
     if new.idempotency_key is None or not holders or holders[0]["idempotency_key"] != new.idempotency_key:
         fault = FieldError("/run_at", "in_the_past", "Must not lie in the past; leave it out to run at once.")
         raise InvalidPayload("The job would have run already.", errors=(fault,))
-    return _answer_from(holders[0], parameters)
+    return answer_from(holders[0], parameters)
 
 
 def insert_parameters(tenancy: Tenancy, new: NewJob, vault: Vault | None = None) -> dict[str, Any]:
@@ -150,9 +156,10 @@ def insert_parameters(tenancy: Tenancy, new: NewJob, vault: Vault | None = None)
     payload = validated(declared, new.payload)
     job_id = new_id()
     priority = declared.priority if new.priority is None else new.priority
-    fingerprint = json.dumps(
-        [new.kind, payload, new.run_at and new.run_at.isoformat(), priority, new.unique_key], sort_keys=True
-    )
+    asked = [new.kind, payload, new.run_at and new.run_at.isoformat(), priority, new.unique_key]
+    if new.webhook_endpoint_id is not None:
+        asked.append(str(new.webhook_endpoint_id))
+    fingerprint = json.dumps(asked, sort_keys=True)
     return {
         "id": job_id,
         "tenant_id": tenant_id,
@@ -171,6 +178,7 @@ def insert_parameters(tenancy: Tenancy, new: NewJob, vault: Vault | None = None)
         "unique_key": new.unique_key,
         "parent_id": new.parent_id,
         "replay_of": new.replay_of,
+        "webhook_endpoint_id": new.webhook_endpoint_id,
     }
 
 
@@ -213,7 +221,8 @@ def _code(message: str) -> str:
     return "unknown_field" if message.startswith("Unknown field") else "invalid"
 
 
-def _answer_from(holder: JobRow, parameters: Mapping[str, Any]) -> Submitted:
+def answer_from(holder: JobRow, parameters: Mapping[str, Any]) -> Submitted:
+    """The answer to a submission whose key `holder` has. Raises `UniqueKeyTaken` and `IdempotencyMismatch`."""
     if parameters["idempotency_key"] is None or holder["idempotency_key"] != parameters["idempotency_key"]:
         raise UniqueKeyTaken(f"Job {holder['id']} is live and holds the unique key {parameters['unique_key']!r}.")
     if bytes(holder["idempotency_hash"]) != parameters["idempotency_hash"]:

@@ -18,7 +18,7 @@ LIVE_SETTINGS = (
 
 It keeps the pages of a queue that ran empty, because giving them back locks out everyone else."""
 
-COUNTER_SETTINGS = "fillfactor = 50, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0"
+COUNTER_SETTINGS = "fillfactor = 70, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0"
 """For tables of a few rows that are updated each second."""
 
 _SECURE = "SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET lock_timeout = '300ms'"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from importlib import import_module
 
-MODULES = ("billing", "completions", "notifications", "search", "system", "tenants", "webhooks")
-"""Every module that binds a handler."""
+MODULES = (
+    "billing", "completions", "events", "notifications", "search", "system", "tenants", "webhook_endpoints", "webhooks",
+)  # fmt: skip
+"""Every module that binds a handler, a subscriber or a service."""
 
 
 def load() -> None:

@@ -11,11 +11,14 @@ from typing import Any, cast
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
+from bus.events import announce
+from bus.services import register
 from domain.completions.routing import Route, route
 from domain.errors import JobError, Transient
 from domain.ids import new_id
 from jobs.context import JobContext
 from jobs.handlers import handles
+from jobs.payloads.completions import GetCompletionSchema
 from models.tenant import ApiCallLog
 from providers.llm import (
     CompletionProvider,
@@ -34,19 +37,25 @@ LONGEST_CALL = 300.0
 @handles("completion.create")
 def create(context: JobContext, payload: Mapping[str, Any]) -> Mapping[str, Any]:
     """Answer a conversation."""
-    return complete(
+    result = complete(
         context,
         payload["messages"],
         model=payload["model"],
         max_tokens=payload["max_tokens"],
         temperature=payload["temperature"],
     )
+    told = {name: result[name] for name in ("provider", "model", "finish_reason", "usage", "cost_micros", "sandbox")}
+    announce(context, "completion.created", {"completion": {"id": str(context.job_id), **told}})
+    return result
 
 
 def get_completion(context: JobContext, prompt: str) -> str:
     """The answer to one prompt, on the tenant's account and in its call log; raises as `complete`."""
     text: str = complete(context, [{"role": "user", "content": prompt}])["text"]
     return text
+
+
+register("get_completion", get_completion, "completion:create", GetCompletionSchema)
 
 
 def complete(

@@ -10,6 +10,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from bus.events import announce
 from domain.errors import JobError, Permanent, UnknownOutcome
 from domain.notifications.delivery import FORWARD, PastAttempt, Send, Settled, next_step, status_after
 from jobs.context import JobContext
@@ -30,7 +31,7 @@ def deliver(context: JobContext, payload: Mapping[str, Any]) -> Mapping[str, Any
     with context.session() as session:
         step = _claim(session, context, payload, provider)
     if isinstance(step, Settled):
-        return _result(context, step)
+        return _result(context, payload, step)
     try:
         sent = provider.send(_mail(context, payload))
     except JobError as error:
@@ -41,7 +42,13 @@ def deliver(context: JobContext, payload: Mapping[str, Any]) -> Mapping[str, Any
     with context.session() as session:
         _close(session, context, step.number, "succeeded", detail=sent.detail)
         _move(session, context, "sent", sent)
+    _announce_sent(context, payload, sent.provider)
     return {"message_id": str(context.job_id), "status": "sent", "provider": sent.provider}
+
+
+def _announce_sent(context: JobContext, payload: Mapping[str, Any], provider: str | None) -> None:
+    message = {"id": str(context.job_id), "channel": payload["channel"], "to": payload["to"], "provider": provider}
+    announce(context, "notification.sent", {"notification": message})
 
 
 def _provider(context: JobContext, payload: Mapping[str, Any]) -> EmailProvider:
@@ -159,7 +166,7 @@ def _move(session: Session, context: JobContext, status: str, sent: SentMessage 
     )
 
 
-def _result(context: JobContext, settled: Settled) -> Mapping[str, Any]:
+def _result(context: JobContext, payload: Mapping[str, Any], settled: Settled) -> Mapping[str, Any]:
     """What an earlier attempt came to. Raises `Permanent` again, as that attempt did, if the message was refused."""
     with context.session() as session:
         message = session.get_one(Message, (context.tenant_id, context.job_id))
@@ -173,4 +180,6 @@ def _result(context: JobContext, settled: Settled) -> Mapping[str, Any]:
         code, detail = (last.error_code, last.detail) if last is not None else (None, None)
         raise Permanent(detail or f"The message was {settled.status}.", code=code)
     provider = message.provider or (last.provider if last is not None else None)
+    if message.status == "sent":  # the worker may have been lost before it could tell
+        _announce_sent(context, payload, provider)
     return {"message_id": str(context.job_id), "status": message.status, "provider": provider}

@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from bus.events import announce
 from domain.errors import Permanent
 from domain.search.answer import hit_as_stored, milliseconds
 from domain.search.fusion import Hit
@@ -35,6 +36,8 @@ def query(context: JobContext, payload: Mapping[str, Any]) -> Mapping[str, Any]:
     sources = list(dict.fromkeys(payload["sources"]))
     with context.session() as session:
         _write_question(session, context, payload, sources, asked_at=max(job["created_at"], job["run_at"]))
+    asked = {"id": str(context.job_id), "q": payload["q"], "sources": sources, "principal": context.principal.subject}
+    announce(context, "search.requested", {"search": asked})
     context.log.info("search.requested", search_id=str(context.job_id), sources=sources)
     for source in sources:
         context.submit("search.source", {"search_id": str(context.job_id), "source": source}, key=source)

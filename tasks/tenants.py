@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from bus.events import announce
 from jobs.context import JobContext
 from jobs.handlers import handles
 from jobs.provisioning import given_up
@@ -21,6 +22,7 @@ def provision(context: JobContext, payload: Mapping[str, Any]) -> Mapping[str, A
     """Run the saga step by step; the welcome message is its last, a job of its own."""
     done = _provision(context) if context.tenant.state in {"provisioning", "failed"} else []
     if context.tenant.state == "active":
+        announce(context, "tenant.provisioned", {"tenant": {"id": str(context.tenant_id), "name": context.tenant.name}})
         _welcome(context, payload)
     return {"tenant_id": str(context.tenant_id), "state": context.tenant.state, "steps": done}
 

@@ -7,18 +7,22 @@ from contextlib import contextmanager
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
-from domain.errors import TenantUnavailable, Transient
+from domain.errors import NotNow, TenantUnavailable, Transient
 from providers.storage import Bucket, open_bucket
 from tenancy.database import Database, tenant_scope
 from tenancy.directory import TenantDirectory, TenantRecord
 from tenancy.engines import TenantEngines
 from tenancy.guard import refuse_privileges
+from tenancy.reach import Unreachable
 from tenancy.vault import MasterRing, Vault
+
+PLATFORM_PATIENCE_SECONDS = 20.0
+"""No statement of ours on the platform database takes near as long, unless it stands still."""
 
 
 class Tenancy:
@@ -29,7 +33,12 @@ class Tenancy:
         self.ring = MasterRing(settings.master_key_ring)
         dsn = settings.web_dsn if role == "web" else settings.engine_dsn
         self._variable = "DATABASE_WEB_URL" if role == "web" else "DATABASE_ENGINE_URL"
-        self.platform = Database(dsn, pool_size=settings.platform_pool_size, application_name=f"nexus {role}")
+        self.platform = Database(
+            dsn,
+            pool_size=settings.platform_pool_size,
+            application_name=f"nexus {role}",
+            patience=PLATFORM_PATIENCE_SECONDS,
+        )
         self.directory = TenantDirectory(self.platform, self.ring)
         self._engines = TenantEngines(
             limit=settings.tenant_engine_limit,
@@ -53,7 +62,8 @@ class Tenancy:
     def session(self, tenant_id: UUID) -> Iterator[Session]:
         """A transaction in the tenant's database that sees that tenant's rows only.
 
-        Raises `TenantUnavailable` if the tenant has no database yet, `Transient` if the database cannot be reached.
+        Raises `TenantUnavailable` if the tenant has no database yet, `NotNow` if the database cannot be connected to, and
+        `Transient` if it goes away in the middle.
         """
         record = self.directory.get(tenant_id)
         if record.dsn is None:
@@ -63,8 +73,16 @@ class Tenancy:
                 yield session
         except PoolTimeout:
             raise Transient("All connections to the tenant's database are in use.", code="tenant_busy") from None
-        except OperationalError as error:
-            raise Transient("The tenant's database cannot be reached.", code="tenant_database_down") from error
+        except DBAPIError as error:
+            if isinstance(error.orig, Unreachable):
+                raise NotNow(
+                    "The tenant's database cannot be reached.",
+                    code="tenant_database_down",
+                    retry_after=error.orig.retry_after,
+                ) from error
+            if isinstance(error, OperationalError) or error.connection_invalidated:
+                raise Transient("The tenant's database cannot be reached.", code="tenant_database_down") from error
+            raise
 
     def bucket(self, tenant_id: UUID) -> Bucket:
         """The tenant's objects. Raises `TenantUnavailable` if the tenant has no bucket yet."""

@@ -13,11 +13,16 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
+from psycopg.abc import RV, PQGen
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import Session, SessionTransaction
+
+from tenancy.reach import Reach
 
 Scope = Mapping[str, str]
 NO_SCOPE: Scope = {}
@@ -35,14 +40,50 @@ def tenant_scope(tenant_id: UUID) -> Scope:
     return {"nexus.tenant_id": str(tenant_id)}
 
 
-class Database:
-    """A pool of at most `pool_size` connections to `dsn`. Opens none until it is asked."""
+class PatientConnection(psycopg.Connection[Any]):
+    """A connection on which nothing is waited for longer than `patience` seconds (None: for ever).
 
-    def __init__(self, dsn: str, *, pool_size: int, application_name: str, timeout: float = 10.0):
+    A server that is frozen, or behind a network that swallows everything, ends no connection by itself.
+    """
+
+    patience: float | None = None
+
+    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        """As psycopg's, which every statement goes through. Closes the connection whose answer did not come in time."""
+        try:
+            return super().wait(gen, interval, timeout or self.patience)
+        except psycopg.OperationalError:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                self.close()  # a late answer would be taken for that of the next statement
+            raise
+
+
+class Database:
+    """A pool of at most `pool_size` connections to `dsn`. Opens none until it is asked.
+
+    A statement may take `patience` seconds, at the end of which its outcome is unknown; None sets no bound. The server
+    rolls a transaction back that nobody has spoken in for `idle_limit` seconds: a frozen process must not hold what it
+    locked. `reach` remembers whether the database can be connected to.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        pool_size: int,
+        application_name: str,
+        timeout: float = 10.0,
+        patience: float | None = None,
+        idle_limit: float = 20.0,
+        reach: Reach | None = None,
+    ):
         self._dsn = dsn
+        self._application_name = application_name
+        self._patience = patience
+        self._idle_milliseconds = round(idle_limit * 1000)
         self._engine = create_engine(
             "postgresql+psycopg://",
-            creator=lambda: psycopg.connect(dsn, application_name=application_name, connect_timeout=5),
+            creator=self._open if reach is None else lambda: reach.through(self._open),
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=timeout,
@@ -80,19 +121,38 @@ class Database:
         A row that someone else just moved to another part of its table cannot be followed there: PostgreSQL ends the
         transaction with `SerializationFailure`. It has changed nothing, so it is run again, with the row in its new place.
         """
+        for _ in range(_TRIES - 1):
+            # On another connection each time, since `_raw` drops one that failed: psycopg may take a statement for prepared
+            # whose preparation the failed pipeline skipped.
+            with (
+                suppress(psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected),
+                self._raw() as connection,
+            ):
+                return _run(connection, statements, scope)
         with self._raw() as connection:
-            for _ in range(_TRIES - 1):
-                with suppress(psycopg.errors.SerializationFailure):
-                    return _run(connection, statements, scope)
             return _run(connection, statements, scope)
 
     def connect(self) -> psycopg.Connection[Any]:
         """A connection of one's own, in autocommit, outside the pool: advisory locks and `CREATE DATABASE`."""
-        return psycopg.connect(self._dsn, autocommit=True, connect_timeout=5)
+        return psycopg.connect(self._dsn, autocommit=True, **_bounds(self._dsn))
 
     def dispose(self, *, close: bool = True) -> None:
         """Drop the pool; with `close=False`, as after a fork, leave the parent's sockets alone."""
         self._engine.dispose(close=close)
+
+    def _open(self) -> psycopg.Connection[Any]:
+        bounds = _bounds(self._dsn)
+        connection = PatientConnection.connect(
+            self._dsn, autocommit=True, application_name=self._application_name, **bounds
+        )
+        connection.patience = self._patience
+        try:
+            connection.execute(_LIMIT_IDLE, (str(self._idle_milliseconds),))
+            connection.autocommit = False
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     @contextmanager
     def _raw(self) -> Iterator[psycopg.Connection[Any]]:
@@ -125,6 +185,24 @@ def _run(
                 connection.cursor(row_factory=dict_row).execute(sql, parameters) for sql, parameters in statements
             ]
     return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+
+
+def _bounds(dsn: str) -> dict[str, Any]:
+    """libpq's bounds on a peer that has vanished, as far as the DSN does not set its own."""
+    given = conninfo_to_dict(dsn)
+    return {name: value for name, value in _BOUNDS.items() if name not in given}
+
+
+_BOUNDS: Mapping[str, Any] = {
+    "connect_timeout": 5,  # seconds
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,  # milliseconds
+}
+
+
+_LIMIT_IDLE: LiteralString = "SELECT set_config('idle_in_transaction_session_timeout', %s, false)"
 
 
 @event.listens_for(Session, "after_begin")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tenancy.database import Database
+from tenancy.reach import Reach
 
 
 @dataclass(slots=True)
@@ -38,7 +39,9 @@ class TenantEngines:
         with self._lock:
             entry = self._entries.get(dsn)
             if entry is None:
-                database = Database(dsn, pool_size=self._pool_size, application_name=self._application_name)
+                database = Database(
+                    dsn, pool_size=self._pool_size, application_name=self._application_name, reach=Reach()
+                )
                 entry = self._entries[dsn] = _Entry(database)
             self._entries.move_to_end(dsn)
             entry.users += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import sqlalchemy.exc
@@ -97,7 +98,22 @@ def problem(
     retry_after: float | None = None,
 ) -> Response:
     """A problem+json answer. `retry_after` is in seconds and rounded up."""
-    body = {
+    body = _body(code, status, title, detail, errors)
+    response = Response(current_app.json.dumps(body), status=status, mimetype=PROBLEM)
+    if status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="nexus"'
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
+    return response
+
+
+def problem_body(error: NexusError) -> dict[str, Any]:
+    """The problem that an error of the vocabulary stands for, as a part of a larger answer."""
+    return _body(error.code, error.status, error.title, error.detail, error.errors)
+
+
+def _body(code: str, status: int, title: str, detail: str, errors: tuple[FieldError, ...]) -> dict[str, Any]:
+    return {
         "type": f"/errors/{code}",
         "title": title,
         "status": status,
@@ -107,12 +123,6 @@ def problem(
         "errors": [{"pointer": each.pointer, "code": each.code, "detail": each.detail} for each in errors],
         "trace_id": trace_id(),
     }
-    response = Response(current_app.json.dumps(body), status=status, mimetype=PROBLEM)
-    if status == 401:
-        response.headers["WWW-Authenticate"] = 'Bearer realm="nexus"'
-    if retry_after is not None:
-        response.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
-    return response
 
 
 def _render_http(error: HTTPException) -> Response | HTTPException:
@@ -128,6 +138,8 @@ def _render_http(error: HTTPException) -> Response | HTTPException:
     detail = title
     if error.code == 404:
         detail = f"There is no route {request.path[:200]}."
+    elif error.code == 413:
+        detail = f"The body may have {current_app.config['MAX_CONTENT_LENGTH']} bytes at most."
     elif isinstance(error, UnknownMethod):
         detail = f"{request.method} is not one of {', '.join(sorted(error.valid_methods or ()))}."
     response = problem(code, error.code, title, detail)

@@ -57,7 +57,7 @@ def accepted(submitted: Submitted) -> Response:
         response.headers["Retry-After"] = str(POLL_SECONDS)
     if "wait" in preferences() and seconds:
         response.headers["Preference-Applied"] = f"wait={seconds}"
-    if not submitted.created:
+    if not (submitted.created or submitted.replaced):
         response.headers["Idempotency-Replayed"] = "true"
     return response
 

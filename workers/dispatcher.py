@@ -22,8 +22,11 @@ import psycopg
 import structlog
 from sqlalchemy.exc import OperationalError
 
+import tasks
+from bus import relay
 from config.logging import configure
 from config.settings import Settings, SettingsError, current
+from domain.jobs.steadiness import Steady
 from jobs import controls, provisioning, reconcile, retention
 from jobs.backlog import Meter
 from jobs.controls import Controls
@@ -33,6 +36,7 @@ from jobs.hints import DUE, Listener
 from jobs.kinds import QUEUES
 from jobs.runtimes import Usage, means, usage_since
 from jobs.transport import Publisher, celery_app
+from jobs.waits import Waits
 from tenancy.access import Tenancy
 from tenancy.sweeping import sweep
 
@@ -43,6 +47,10 @@ which a hint ends: without hints, what a job is late by."""
 
 ALWAYS = 1e9
 """Seconds: longer than any platform has run."""
+
+ABANDONED: LiteralString = "SET idle_session_timeout = '10s'"
+"""The server ends the lock's session, and with it the lock, when a frozen leader has not spoken for this long."""
+
 
 _WORKERS: LiteralString = """
 SELECT queues, sum(slots)::int AS slots FROM workers
@@ -81,24 +89,23 @@ class Leader:
     publisher: Publisher
     pools: list[Pool] = field(default_factory=list)
     means: dict[str, float] = field(default_factory=dict)
+    waits: Waits = field(init=False)
     controls: Controls = field(default_factory=Controls)
     scheduler: Scheduler = field(default_factory=Scheduler)
     usage: Usage | None = None
     chores: list[Every] = field(default_factory=list)
+    steady: Steady = field(init=False)
 
     def __post_init__(self) -> None:
+        self.steady = Steady(self.settings.lease_seconds / 2, time.monotonic())
+        self.waits = Waits(self.tenancy)
         self.chores = [
             Every(1.0, self._heartbeat),
             Every(0.5, self._read_workers),
             Every(2.0, self._read_runtimes),
             Every(0.5, self._settle),
             Every(0.5, self._read_controls),
-            # Not at once: after an outage of the database the workers renew their leases first.
-            Every(
-                1.0,
-                lambda: reconcile.reclaim_expired(self.tenancy, random.random),
-                time.monotonic() + self.settings.lease_seconds / 3,
-            ),
+            Every(1.0, self._reclaim),
             Every(1.0, self._requeue),
             Every(3.0, Meter(self.tenancy.platform, QUEUES)),
             Every(2.0, lambda: provisioning.submit_compensations(self.tenancy)),
@@ -107,12 +114,17 @@ class Leader:
             Every(60.0, lambda: retention.free_keys(self.tenancy.platform)),
             Every(3600.0, lambda: retention.turn_months(self.tenancy.platform)),
             Every(10.0, lambda: reconcile.forget_dead_workers(self.tenancy)),
+            Every(0.2, self.waits.look),
+            Every(60.0, self.waits.forget),
             Every(0.1, lambda: fire_due(self.tenancy, datetime.now(UTC))),
+            Every(0.1, lambda: relay.relay(self.tenancy)),
+            Every(60.0, lambda: relay.expire(self.tenancy)),
         ]
 
     def round(self) -> int:
         """Do the chores that are due and dispatch what there is room for; returns how many jobs were dispatched."""
         now = time.monotonic()
+        self.steady.note(now)
         for chore in self.chores:
             chore(now)
         picked = self.scheduler.pick(self.tenancy.platform, self.pools, self.means, self.controls, now)
@@ -156,6 +168,13 @@ class Leader:
                     self.scheduler.settle(queue, tenant_id, runs - known_runs, seconds - known_seconds, self.controls)
         self.usage = {**(self.usage or {}), **usage}
 
+    def _reclaim(self) -> None:
+        """Not while workers may be unable to renew: after a standstill or an outage they get the time to do it first."""
+        now = time.monotonic()
+        self.steady.note(now)
+        if self.steady.lasted(now) > self.settings.lease_seconds / 3:
+            reconcile.reclaim_expired(self.tenancy, random.random)
+
     def _requeue(self) -> None:
         lost_memory = self.publisher.epoch_was_lost()
         reconcile.requeue_undelivered(self.tenancy, 0.0 if lost_memory else reconcile.STALE_DISPATCH_SECONDS)
@@ -165,6 +184,7 @@ class Leader:
 def lead(settings: Settings, tenancy: Tenancy, stopped: threading.Event, wake: threading.Event) -> None:
     """Wait for the lock, then lead until it is lost, the database goes away, or `stopped` is set. `wake` ends a pause."""
     with tenancy.platform.connect() as connection:
+        connection.execute(ABANDONED)
         while not _holds(connection):
             if stopped.wait(0.5):
                 return
@@ -184,6 +204,7 @@ def main() -> int:
     try:
         settings = current()
         configure(settings, "dispatcher")
+        tasks.load()  # so that the relay knows the subscribers
         tenancy = Tenancy(settings, "engine")
         tenancy.check()
     except SettingsError as error:
@@ -201,6 +222,8 @@ def main() -> int:
     while not stopped.is_set():
         try:
             lead(settings, tenancy, stopped, wake)
+        except psycopg.errors.IdleSessionTimeout:
+            log.warning("dispatcher.leadership_lost", pid=os.getpid())
         except (psycopg.Error, OperationalError) as error:
             log.warning("dispatcher.database_unreachable", error=type(error).__name__)
             stopped.wait(0.5)

@@ -11,7 +11,7 @@ import psycopg
 import structlog
 from sqlalchemy.exc import OperationalError
 
-from domain.errors import Cancelled, NotFound, NotNow, Permanent
+from domain.errors import Cancelled, NotFound, NotNow, Permanent, Transient
 from domain.ids import new_id
 from domain.jobs.states import JobState
 from jobs.context import JobContext, draw
@@ -85,12 +85,21 @@ def _outcome(runtime: Runtime, row: ClaimedRow, entry: Held) -> Outcome:
             outcome = succeeded(job_id, entry.token, kind, result, vault)
         except Exception as error:
             # Whatever a handler raises is an outcome of its job and never of its neighbours.
-            outcome = failed(job_id, entry.token, kind, error, row["attempt"], vault, draw())
+            outcome = failed(job_id, entry.token, kind, _named(error), row["attempt"], vault, draw())
             log.warning("job.attempt_failed", code=outcome.code, next_state=outcome.state.value,
                         exc_info=outcome.code == "handler_bug")  # fmt: skip
         else:
             log.debug("job.succeeded")
         return outcome
+
+
+def _named(error: Exception) -> Exception:
+    """A platform database that goes away under a handler is no bug of the handler. The attempt counts, for it may be what
+    takes the database down.
+    """
+    if isinstance(error, (OperationalError, psycopg.OperationalError)):
+        return Transient("The platform's database went away.", code="platform_database_down")
+    return error
 
 
 def _context(runtime: Runtime, row: ClaimedRow, entry: Held) -> JobContext:

@@ -12,6 +12,7 @@ from dotenv import dotenv_values
 from cli.embedded.home import Home, write_private
 from cli.embedded.postgres import EmbeddedPostgres
 from cli.embedded.process import RUN_ID_VARIABLE
+from cli.embedded.revival import Revival
 from cli.embedded.run import Run, is_running
 from cli.embedded.secrets import secret
 from cli.embedded.valkey import EmbeddedValkey
@@ -26,6 +27,7 @@ class EmbeddedPlatform:
         self.home = Home(settings.home)
         self.run = Run(self.home)
         self.environment: dict[str, str] = {}
+        self._revivals: list[Revival] = []
 
     def claim(self) -> None:
         """Take the home; raise `AlreadyRunning` if another launcher has it."""
@@ -61,10 +63,12 @@ class EmbeddedPlatform:
         if needs_postgres(settings):
             postgres = EmbeddedPostgres(self.home.path, environment=mark)
             postgres.start()
+            self._revivals.append(Revival(postgres))
             environment["DATABASE_URL"] = postgres.dsn
         if settings.redis_url is None:
             valkey = EmbeddedValkey(self.home.path, environment=mark)
             valkey.start()
+            self._revivals.append(Revival(valkey))
             environment["REDIS_URL"] = valkey.url
             environment.setdefault("BROKER_URL", valkey.url)
         if settings.environment == "development":
@@ -74,6 +78,13 @@ class EmbeddedPlatform:
         self.environment = environment
         write_private(self.home.run / "environment.json", json.dumps(environment, indent=1))
         return environment
+
+    def revive(self) -> list[str]:
+        """Bring back the servers that have ended by themselves; returns a sentence about each.
+
+        Raises `EmbeddedServiceError` if one does not start, or keeps ending.
+        """
+        return [said for revival in self._revivals if (said := revival.check()) is not None]
 
     def program_environment(self) -> dict[str, str]:
         """The whole environment of the platform's programs: the launcher's, its `.env`, and what `start` returned."""

@@ -58,6 +58,8 @@ class EmbeddedPostgres:
         self.home = Home(home)
         self.settings = {**SETTINGS, **(settings or {})}
         self.environment = {**MINIMAL_ENVIRONMENT, **(environment or {})}
+        self.name = "PostgreSQL"
+        self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def dsn(self) -> str:
@@ -101,8 +103,18 @@ class EmbeddedPostgres:
             self.stop()
             raise
 
+    def start_again(self) -> None:
+        """Start a server that has ended by itself; its address stays. Raises `EmbeddedServiceError`."""
+        self.start()
+
+    @property
+    def log(self) -> Path:
+        """What it writes."""
+        return self.home.log("postgres")
+
     def stop(self) -> None:
         """Stop the server: disconnect clients and checkpoint; after 15 s abort, after 5 s more kill."""
+        self.process = None
         postmaster = self._postmaster()
         if postmaster is not None:
             steps = ((signal.SIGINT, _FAST_SECONDS), (signal.SIGQUIT, _IMMEDIATE_SECONDS), (signal.SIGKILL, 5.0))
@@ -159,7 +171,7 @@ class EmbeddedPostgres:
         command = [str(account.programs / "postgres"), "-D", _data_argument(account, self.home.postgres)]
         for name, value in parameters.items():
             command += ["-c", f"{name}={value}"]
-        log = self.home.log("postgres")
+        log = self.log
         with log.open("ab") as output:
             beginning = output.tell()
             process = subprocess.Popen(
@@ -171,6 +183,7 @@ class EmbeddedPostgres:
                 **account.spawn_arguments(self.home.postgres),
             )
         keep(process)
+        self.process = process
         deadline = time.monotonic() + _START_SECONDS
         while not self._ready():
             if process.poll() is not None:

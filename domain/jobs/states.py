@@ -1,9 +1,10 @@
 """The states of a job and the moves between them.
 
-    scheduled ─▶ queued ─▶ dispatched ─▶ running ─▶ succeeded | failed | cancelled
+    scheduled ◀▶ queued ─▶ dispatched ─▶ running ─▶ succeeded | failed | cancelled
                    ▲ ▲──────────┘           │
                    └──── (run_at) retrying ◀┘
 
+A job that has not begun goes back from `queued` to `scheduled` when a submission with its unique key puts it off.
 The SQL of `jobs/` makes these moves in single conditional updates; the property test drives it against `MOVES`.
 """
 
@@ -31,7 +32,7 @@ DUE = frozenset({JobState.SCHEDULED, JobState.QUEUED, JobState.RETRYING})
 
 MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.SCHEDULED: frozenset({JobState.QUEUED, JobState.CANCELLED}),
-    JobState.QUEUED: frozenset({JobState.DISPATCHED, JobState.CANCELLED}),
+    JobState.QUEUED: frozenset({JobState.SCHEDULED, JobState.DISPATCHED, JobState.CANCELLED}),
     JobState.RETRYING: frozenset({JobState.QUEUED, JobState.CANCELLED}),
     JobState.DISPATCHED: frozenset({JobState.RUNNING, JobState.QUEUED, JobState.CANCELLED}),
     JobState.RUNNING: frozenset(

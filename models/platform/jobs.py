@@ -38,6 +38,7 @@ class Job(Identified, Created, PlatformBase):
         CheckConstraint("(state = 'running') = (token IS NOT NULL)", name="token_while_running"),
         Index("ix_jobs_tenant_id_id", "tenant_id", "id"),
         Index("ix_jobs_parent_id", "parent_id", postgresql_where=text("parent_id IS NOT NULL")),
+        Index("ix_jobs_replay_of", "replay_of", postgresql_where=text("replay_of IS NOT NULL")),
         {"postgresql_partition_by": "LIST (state)"},
     )
 
@@ -71,6 +72,7 @@ class Job(Identified, Created, PlatformBase):
     unique_key: Mapped[str | None]
     parent_id: Mapped[UUID | None]
     replay_of: Mapped[UUID | None]
+    webhook_endpoint_id: Mapped[UUID | None]
 
     token: Mapped[UUID | None]
     worker_id: Mapped[UUID | None]

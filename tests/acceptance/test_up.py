@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import http.client
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import psutil
 import pytest
 
+from bench.tenant_client import TenantClient
+from cli.embedded.postgres import EmbeddedPostgres
+from cli.embedded.valkey import EmbeddedValkey
 from cli.processes import PlatformProcess
 
 pytestmark = pytest.mark.acceptance
@@ -83,6 +89,33 @@ def test_flower_asks_for_a_password(platform: PlatformProcess) -> None:
         finally:
             connection.close()
     assert status == 401
+
+
+def programs_of(home: Path) -> set[int]:
+    """The programs' main processes: gunicorn's master, the dispatcher, the workers and so on."""
+    (supervisord,) = (pid for pid, line in processes_of(home).items() if "supervisor.supervisord" in line)
+    return {process.pid for process in psutil.Process(supervisord).children()}
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("server", [EmbeddedPostgres, EmbeddedValkey])
+def test_a_server_that_is_killed_comes_back_and_the_programs_go_on(
+    platform: PlatformProcess, server: type[EmbeddedPostgres | EmbeddedValkey]
+) -> None:
+    with TenantClient.create(platform.base_url) as client:
+        before, victim = programs_of(platform.home), server(platform.home).pid
+        assert victim is not None
+
+        os.kill(victim, signal.SIGKILL)
+
+        job = client.post("/jobs", {"kind": "system.ping", "payload": {"seconds": 0}}, key=str(uuid4()))
+        client.wait(UUID(job["id"]), 60)
+    assert server(platform.home).pid not in (None, victim)
+    assert programs_of(platform.home) == before
+    deadline = time.monotonic() + 20
+    while get(platform, "/health/ready") != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 def test_stopping_leaves_no_process_and_the_next_start_keeps_the_data(

@@ -113,10 +113,16 @@ def ping(tenancy: Tenancy, tenant: UUID) -> Callable[..., UUID]:
     return make
 
 
-def make_tenant(settings: Settings, tenancy: Tenancy, name: str = "Faulty Towers") -> UUID:
-    """A provisioned pooled tenant with an owner of its own."""
-    tenant_id, _ = make_tenant_row(settings, "pooled", name)
-    saga = Provisioner(settings, tenancy, tenant_id)
+def make_tenant(
+    settings: Settings,
+    tenancy: Tenancy,
+    name: str = "Faulty Towers",
+    tier: str = "pooled",
+    server: Settings | None = None,
+) -> UUID:
+    """A provisioned tenant with an owner of its own, its database on the server of the platform or of `server`."""
+    tenant_id, _ = make_tenant_row(settings, tier, name)
+    saga = Provisioner(server or settings, tenancy, tenant_id)
     for _, step in saga.steps():
         step()
     saga.close()

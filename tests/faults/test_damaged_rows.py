@@ -44,6 +44,7 @@ def take(tenancy: Tenancy, job_id: UUID, lease: float) -> None:
 def test_an_expired_lease_of_an_erased_tenant_does_not_stop_the_healing_of_others(
     settings: Settings, tenancy: Tenancy, ping: Callable[..., UUID]
 ) -> None:
+    tasks.load()
     erased = make_tenant(settings, tenancy, "Erased")
     broken, healthy = ping(in_tenant=erased), ping()
     for job_id in (broken, healthy):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from uuid import UUID
 
@@ -48,6 +50,35 @@ def test_a_leader_killed_between_marking_and_publishing_loses_nothing(
     engine.worker("default")
     engine.dispatcher()
     until(lambda: state(tenancy, job_id) == "succeeded", 25, "the job whose message was never sent")
+
+
+@pytest.mark.timeout(120)
+def test_a_frozen_leader_makes_room_and_does_no_harm_when_it_wakes(
+    engine: Engine, tenancy: Tenancy, ping: Callable[..., UUID]
+) -> None:
+    processes = {process.pid: process for process in (engine.dispatcher(), engine.dispatcher())}
+    until(lambda: leading(tenancy) in processes, 20, "a leader")
+    until(lambda: holders(tenancy) == 1 and waiting(tenancy) == 2, 20, "the standby's connection")
+    first = leading(tenancy)
+    assert first is not None
+    engine.worker("default")
+    ids = [ping(seconds=0.05) for _ in range(40)]
+    until(lambda: state(tenancy, ids[0]) == "succeeded", 20, "the first job")
+    os.kill(first, signal.SIGSTOP)
+    try:
+        took = until(lambda: leading(tenancy) in processes.keys() - {first}, 20, "the standby's lead")
+        ids += [ping() for _ in range(20)]
+        until(lambda: all(state(tenancy, job_id) == "succeeded" for job_id in ids), 20, "all jobs")
+    finally:
+        os.kill(first, signal.SIGCONT)
+    assert took < 15
+    until(lambda: engine.log("dispatcher").count("dispatcher.leadership_lost") == 1, 5, "the old leader's notice")
+    until(lambda: waiting(tenancy) == 2, 5, "the old leader standing by")
+    ids += [ping() for _ in range(20)]
+    until(lambda: all(state(tenancy, job_id) == "succeeded" for job_id in ids), 20, "the last jobs")
+    assert leading(tenancy) != first
+    assert engine.log("dispatcher").count("dispatcher.leading") == 2
+    assert tenancy.platform.fetch("SELECT DISTINCT attempt FROM jobs", {}) == [{"attempt": 1}]
 
 
 def holders(tenancy: Tenancy) -> int:

@@ -6,6 +6,7 @@ Valkey, supervisord, the guardian, signals.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -22,7 +23,10 @@ import redis
 
 from cli.embedded.home import Home
 from cli.embedded.platform import running_environment
+from cli.embedded.postgres import EmbeddedPostgres
+from cli.embedded.revival import REVIVALS
 from cli.embedded.run import PROJECT
+from cli.embedded.valkey import EmbeddedValkey
 from cli.processes import PlatformFailed, PlatformProcess, free_port
 
 LAUNCHER = """
@@ -314,3 +318,76 @@ def test_a_start_that_follows_a_killed_launcher_at_once_waits_for_the_guardian(d
 
     with Platform(directory) as again:
         assert again.base_url
+
+
+def test_a_killed_postgres_comes_back_at_its_address(platform: Platform) -> None:
+    before = platform.environment["DATABASE_URL"]
+    with psycopg.connect(before) as connection:
+        connection.execute("CREATE TABLE survivor AS SELECT 1 AS value")
+    postgres = EmbeddedPostgres(platform.home)
+    assert postgres.pid is not None
+
+    os.kill(postgres.pid, signal.SIGKILL)
+
+    line = "nexus: PostgreSQL was ended by SIGKILL; it was started again"
+    assert eventually(lambda: line in platform.output, 30)
+    with psycopg.connect(before) as connection:
+        assert connection.execute("SELECT value FROM survivor").fetchone() == (1,)
+
+
+def test_a_killed_valkey_comes_back_at_its_address(platform: Platform) -> None:
+    before = platform.environment["REDIS_URL"]
+    valkey = EmbeddedValkey(platform.home)
+    assert valkey.pid is not None
+
+    os.kill(valkey.pid, signal.SIGKILL)
+
+    assert eventually(lambda: "nexus: Valkey was ended by SIGKILL; it was started again" in platform.output)
+    with redis.Redis.from_url(before, single_connection_client=True) as client:
+        assert client.ping()
+
+
+def test_a_server_that_keeps_ending_is_a_clear_error_and_ends_everything(directory: Path) -> None:
+    platform = Platform(directory)
+    platform.start(30)
+    valkey = EmbeddedValkey(platform.home)
+    assert platform._process is not None
+    for times in range(REVIVALS + 1):
+        assert eventually(lambda times=times: said(platform, "it was started again") == times)  # type: ignore[misc]
+        os.kill(valkey.pid or 0, signal.SIGKILL)
+
+    assert platform._process.wait(60) == 1
+    assert platform.stop() == 1
+    assert platform.output[-1].startswith("nexus: Valkey was ended by SIGKILL for the 4th time within 60 s (see /")
+    assert platform.processes() == {}
+
+
+def test_a_server_whose_port_was_taken_is_a_clear_error_and_ends_everything(directory: Path) -> None:
+    platform = Platform(directory)
+    platform.start(30)
+    assert platform._process is not None
+    valkey = EmbeddedValkey(platform.home)
+    port, squatters = valkey.port, []
+
+    def squat() -> bool:
+        with contextlib.suppress(OSError):
+            squatters.append(socket.create_server(("127.0.0.1", port)))
+        return bool(squatters)
+
+    os.kill(platform.pid, signal.SIGSTOP)
+    try:
+        os.kill(valkey.pid or 0, signal.SIGKILL)
+        assert eventually(squat)
+    finally:
+        os.kill(platform.pid, signal.SIGCONT)
+    with squatters[0]:
+        assert platform._process.wait(60) == 1
+
+    assert platform.stop() == 1
+    assert platform.output[-1].startswith(f"nexus: Valkey did not start again on port {port} (see /")
+    assert platform.processes() == {}
+
+
+def said(platform: Platform, words: str) -> int:
+    """How many lines have these words."""
+    return sum(words in line for line in platform.output)

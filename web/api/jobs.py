@@ -9,17 +9,19 @@ from uuid import UUID
 from flask import Response
 from flask_smorest import Blueprint
 
-from domain.errors import PermissionDenied
 from domain.jobs.times import is_past
 from jobs import control, queries
 from jobs.admission import admit
-from jobs.kinds import KINDS, kind
+from jobs.bulk import Related, submit_related
+from jobs.kinds import KINDS
+from jobs.replacement import submit_or_replace
 from jobs.rows import is_finished
 from jobs.submit import submit, submitted_before
 from web.auth import READABLE, can
 from web.context import principal, tenancy, tenant_id, watcher
-from web.idempotency import request_idempotency_key
-from web.jobs_response import accepted, job_response, job_view, new_job
+from web.idempotency import idempotent, request_idempotency_key
+from web.job_submissions import check_endpoint, check_permission, plain_submission, submission_of
+from web.jobs_response import accepted, job_response, job_view
 from web.kind_schemas import describe
 from web.pagination import Envelope, read_page
 from web.preferences import wait_seconds
@@ -48,10 +50,16 @@ def submit_job(body: dict[str, Any]) -> Response:
     with the first one's job. A `run_at` more than a minute ago is refused, unless it repeats such a submission.
     """
     admit(principal(), body["kind"])
-    new = new_job(**body)
+    check_endpoint(body["webhook_endpoint_id"])
+    if body["on_conflict"] == "replace":
+        return _replace(body)
+    submission = submission_of(body, request_idempotency_key())
+    new = submission.new if isinstance(submission, Related) else submission
     if is_past(new.run_at, datetime.now(UTC)):
         return accepted(submitted_before(tenancy(), new))
-    return accepted(submit(tenancy(), new))
+    if isinstance(submission, Related):
+        return accepted(submit_related(tenancy(), submission))
+    return accepted(submit(tenancy(), submission))
 
 
 @blueprint.route("", methods=["GET"])
@@ -139,11 +147,14 @@ def cancel_job(job_id: UUID) -> Response:
 def replay_job(job_id: UUID) -> Response:
     """Run a failed or cancelled job again, as a new job with the same payload."""
     row = queries.get(tenancy(), tenant_id(), job_id)
-    _check_permission(row["kind"])
+    check_permission(row["kind"])
     return accepted(control.replay(tenancy(), principal(), job_id, request_idempotency_key()))
 
 
-def _check_permission(name: str) -> None:
-    needed = kind(name).permission
-    if needed is not None and not principal().may(needed):
-        raise PermissionDenied(f"The permission {needed} is missing.")
+@idempotent
+def _replace(body: dict[str, Any]) -> Response:
+    """The key of a request cannot stand in the row here, for several requests may shape the same job one after another."""
+    new = plain_submission(body, None)
+    if is_past(new.run_at, datetime.now(UTC)):
+        return accepted(submitted_before(tenancy(), new))
+    return accepted(submit_or_replace(tenancy(), new))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from marshmallow import fields, validate
+from typing import Any
 
+from marshmallow import ValidationError, fields, validate, validates_schema
+
+from domain.jobs.families import AFTER_LIMIT, AfterPolicy
 from domain.jobs.states import JobState
 from web.schemas.base import PageQuerySchema, Schema, UtcDateTime
 
 STATES = tuple(state.value for state in JobState if state is not JobState.DISPATCHED)
 """What `state` may read. That a job is on its way to a worker is our affair: such a one is `queued`."""
 
-_JOB_ID = "019ab5f0-6a3e-7c52-9f0e-3d0f6f3b8a11"
+JOB_ID = "019ab5f0-6a3e-7c52-9f0e-3d0f6f3b8a11"
 
 
-class JobCreateSchema(Schema):
+class JobItemSchema(Schema):
     """A submission. The kind's own schema, which `GET /jobs/kinds` shows, decides what `payload` may hold."""
 
     kind = fields.String(required=True, validate=validate.Length(min=1, max=100), metadata={"example": "system.ping"})
@@ -43,6 +46,57 @@ class JobCreateSchema(Schema):
         validate=validate.Length(min=1, max=200),
         metadata={"description": "Only one live job of the kind may hold it.", "example": "nightly-report"},
     )
+    webhook_endpoint_id = fields.UUID(
+        load_default=None,
+        allow_none=True,
+        metadata={
+            "description": "An endpoint of yours that gets this job's end, whatever it subscribes to.",
+            "example": None,
+        },
+    )
+    parent_id = fields.UUID(
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "A live job that this one belongs to: cancelling that one cancels this one."},
+    )
+    after = fields.List(
+        fields.UUID(),
+        load_default=list,
+        validate=validate.Length(max=AFTER_LIMIT),
+        metadata={"description": "Jobs that must finish before this one may begin.", "example": []},
+    )
+    after_policy = fields.String(
+        load_default=AfterPolicy.ALL_SUCCEEDED.value,
+        validate=validate.OneOf([policy.value for policy in AfterPolicy]),
+        metadata={
+            "description": "`all_succeeded`: if one of `after` fails, is cancelled or expires, this job is cancelled with "
+            "the code `dependency_failed`. `all_finished`: it begins whatever they came to.",
+            "example": "all_succeeded",
+        },
+    )
+
+
+class JobCreateSchema(JobItemSchema):
+    """A submission that may replace the last one."""
+
+    on_conflict = fields.String(
+        load_default="reject",
+        validate=validate.OneOf(["reject", "replace"]),
+        metadata={
+            "description": "When a live job of the kind holds the `unique_key`: `reject` answers 409. `replace` gives "
+            "that job this payload, time and priority if it has not begun, else answers 409.",
+            "example": "reject",
+        },
+    )
+
+    @validates_schema
+    def _replace_needs_a_key_and_no_relatives(self, data: dict[str, Any], **_: Any) -> None:
+        if data["on_conflict"] == "replace":
+            if data["unique_key"] is None:
+                raise ValidationError("Needed to replace the job that holds it.", "unique_key")
+            for name in ("parent_id", "after"):
+                if data[name]:
+                    raise ValidationError("A job that may replace another names no relatives.", name)
 
 
 class JobProgressSchema(Schema):
@@ -65,15 +119,15 @@ class JobErrorSchema(Schema):
 class JobLinksSchema(Schema):
     """Where to go on from a job."""
 
-    self = fields.String(required=True, metadata={"example": f"/api/v1/jobs/{_JOB_ID}"})
-    events = fields.String(required=True, metadata={"example": f"/api/v1/jobs/{_JOB_ID}/events"})
-    cancel = fields.String(required=True, metadata={"example": f"/api/v1/jobs/{_JOB_ID}/cancel"})
+    self = fields.String(required=True, metadata={"example": f"/api/v1/jobs/{JOB_ID}"})
+    events = fields.String(required=True, metadata={"example": f"/api/v1/jobs/{JOB_ID}/events"})
+    cancel = fields.String(required=True, metadata={"example": f"/api/v1/jobs/{JOB_ID}/cancel"})
 
 
 class JobSchema(Schema):
     """A job. `result` is there once it has succeeded; `error` tells of the last attempt that failed."""
 
-    id = fields.UUID(required=True, metadata={"example": _JOB_ID})
+    id = fields.UUID(required=True, metadata={"example": JOB_ID})
     kind = fields.String(required=True, metadata={"example": "system.ping"})
     queue = fields.String(required=True, metadata={"example": "default"})
     state = fields.String(required=True, validate=validate.OneOf(STATES), metadata={"example": "running"})
@@ -88,7 +142,11 @@ class JobSchema(Schema):
     replay_of = fields.UUID(required=True, allow_none=True, metadata={"description": "The job that this one repeats."})
     cancel_requested = fields.Boolean(required=True, metadata={"example": False})
     created_at = UtcDateTime(required=True)
-    run_at = UtcDateTime(required=True, metadata={"description": "When it was, or will next be, due."})
+    run_at = UtcDateTime(
+        required=True,
+        allow_none=True,
+        metadata={"description": "When it was, or will next be, due; null while it waits for other jobs."},
+    )
     started_at = UtcDateTime(required=True, allow_none=True)
     finished_at = UtcDateTime(required=True, allow_none=True)
     expires_at = UtcDateTime(required=True, allow_none=True, metadata={"description": "Until when it can be read."})

@@ -110,13 +110,6 @@ def upgrade() -> None:
         postgresql_where=sa.text("unique_key IS NOT NULL"),
     )
     op.create_index("ix_jobs_kind_expires_at", "jobs_finished", ["kind", "expires_at"], unique=False)
-    op.create_index(
-        "ix_jobs_failed",
-        "jobs_finished",
-        ["tenant_id", "id"],
-        unique=False,
-        postgresql_where=sa.text("state = 'failed'"),
-    )
     op.create_table(
         "job_keys",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),

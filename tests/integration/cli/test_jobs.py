@@ -142,3 +142,95 @@ def test_a_forged_key_is_refused_in_a_line(nexus: Nexus, acme: UUID, monkeypatch
 
     assert outcome.code == 2
     assert "[unauthenticated]" in outcome.err
+
+
+def test_a_file_of_jobs_is_submitted_with_a_result_for_each_line(nexus: Nexus, acme: UUID, tmp_path: Path) -> None:
+    file = tmp_path / "jobs.ndjson"
+    lines = [{"payload": {"message": "a\u2028b"}}, {"payload": {"nope": 1}}, {"kind": "system.ping", "priority": 4}]
+    file.write_text("\n\n".join(json.dumps(line, ensure_ascii=False) for line in lines), "utf-8")
+
+    outcome = nexus("jobs", "submit", "system.ping", "--file", str(file), "--json")
+    told = nexus("jobs", "submit", "system.ping", "--file", str(file))
+
+    assert (outcome.code, told.code) == (1, 1)
+    assert [(line["line"], line["status"], line["code"]) for line in outcome.lines] == [
+        (1, 202, None), (3, 422, "invalid_payload"), (5, 202, None),
+    ]  # fmt: skip
+    assert "2 accepted, 1 refused" in outcome.err
+    assert "line 3: invalid_payload" in told.err
+    assert "/payload/nope" in told.err
+    assert len(told.out.splitlines()) == 2
+
+
+def test_a_large_file_goes_in_several_requests_and_once_per_key(nexus: Nexus, acme: UUID, tmp_path: Path) -> None:
+    file = tmp_path / "jobs.ndjson"
+    file.write_text("".join('{"kind": "system.ping"}\n' for _ in range(1100)))
+    first, again = (
+        nexus("jobs", "submit", "--file", str(file), "--idempotency-key", "import", "--json") for _ in range(2)
+    )
+
+    assert first.code == again.code == 0
+    assert len({line["id"] for line in first.lines}) == 1100
+    assert [line["id"] for line in first.lines] == [line["id"] for line in again.lines]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"), [("", "holds no jobs"), ('{"kind": "a"}\nno json', "line 2"), ("[]", "line 1"), ("\0", "line 1")]
+)
+def test_a_file_that_is_wrong_sends_nothing(nexus: Nexus, acme: UUID, tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "jobs.ndjson"
+    file.write_text(text)
+
+    outcome = nexus("jobs", "submit", "--file", str(file))
+
+    assert outcome.code == 2
+    assert says in outcome.err
+    assert nexus("jobs", "list", "--json").json["items"] == []
+
+
+def test_failed_jobs_are_replayed_by_filter_after_a_preview(nexus: Nexus, acme: UUID, engine_tenancy: Tenancy) -> None:
+    old = [nexus("jobs", "submit", "system.ping", "--json").json["id"] for _ in range(2)]
+    for job_id in old:
+        finish(engine_tenancy, job_id, "failed")
+
+    preview = nexus("jobs", "replay", "--failed", "--kind", "system.ping", "--dry-run", "--json")
+    done = nexus("jobs", "replay", "--failed", "--kind", "system.ping", "--yes", "--json")
+    nothing = nexus("jobs", "replay", "--failed", "--yes")
+
+    assert preview.json == done.lines[0] == {"found": 2, "kinds": {"system.ping": 2}}
+    assert [line["replay_of"] for line in done.lines[1:]] == old
+    assert "2 replayed, 0 refused" in done.err
+    assert (nothing.code, nothing.out.splitlines()[-1]) == (0, "all\t0")
+
+
+def test_a_replay_that_nobody_agrees_to_does_nothing(nexus: Nexus, acme: UUID, engine_tenancy: Tenancy) -> None:
+    job_id = nexus("jobs", "submit", "system.ping", "--json").json["id"]
+    finish(engine_tenancy, job_id, "failed")
+
+    assert nexus("jobs", "replay", "--failed").code != 0
+    assert len(nexus("jobs", "list", "--json").json["items"]) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("replay",),
+        ("replay", "0198f0aa-0000-7000-8000-000000000001", "--failed"),
+        ("replay", "--failed", "--wait"),
+        ("replay", "--kind", "system.ping"),
+        ("submit",),
+        ("submit", "system.ping", "--file", "x", "--payload", "{}"),
+        ("submit", "--file", "/nowhere/jobs.ndjson"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(nexus: Nexus, acme: UUID, arguments: tuple[str, ...]) -> None:
+    assert nexus("jobs", *arguments).code == 2
+
+
+def test_a_follow_up_waits_for_others_and_a_unique_key_can_be_taken_over(nexus: Nexus, acme: UUID) -> None:
+    first = nexus("jobs", "submit", "system.ping", "--unique-key", "u", "--run-at", "+1h", "--json").json["id"]
+    waiting = nexus("jobs", "submit", "system.ping", "--after", first, "--parent", first, "--json").json
+    again = nexus("jobs", "submit", "system.ping", "--unique-key", "u", "--replace", "--json").json
+
+    assert (waiting["state"], waiting["run_at"], waiting["parent_id"]) == ("scheduled", None, first)
+    assert (again["id"], again["state"]) == (first, "queued")

@@ -54,7 +54,7 @@ def states(nexus: Nexus, what: str) -> dict[str, str]:
 def test_queues_and_kinds_are_paused_and_resumed(
     nexus: Nexus, operator: Account, what: str, name: str, names: tuple[str, ...]
 ) -> None:
-    assert states(nexus, what) == dict.fromkeys(names, "running")
+    assert states(nexus, what) == dict.fromkeys(names, "active")
 
     paused = nexus(what, "pause", name, "--reason", "new index", "--json")
     assert (paused.code, paused.json["name"], paused.json["reason"]) == (0, name, "new index")
@@ -64,7 +64,7 @@ def test_queues_and_kinds_are_paused_and_resumed(
 
     assert nexus(what, "resume", name).out == f"{name} goes on\n"
     assert nexus(what, "resume", name, "--json").json == {"name": name, "paused": False}
-    assert set(states(nexus, what).values()) == {"running"}
+    assert set(states(nexus, what).values()) == {"active"}
     assert [each["name"] for each in nexus(what, "list", "--json").json["items"]] == list(names)
 
 

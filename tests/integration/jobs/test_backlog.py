@@ -26,7 +26,7 @@ def alone(engine_tenancy: Tenancy, web_tenancy: Tenancy) -> Iterator[None]:
         engine_tenancy.platform.fetch(f"DELETE FROM {table}", {})  # type: ignore[arg-type]  # names of our own tables
     yield
     web_tenancy.platform.fetch("DELETE FROM dispatch_pauses", {}, operator_scope())
-    engine_tenancy.platform.fetch("DELETE FROM workers", {})
+    engine_tenancy.platform.fetch_many([("DELETE FROM workers", {}), ("DELETE FROM queue_backlogs", {})])
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def operator(caller: Caller, web_tenancy: Tenancy, engine_tenancy: Tenancy) -> I
     yield caller
     for table in ("dispatch_pauses", "tenant_limits"):
         web_tenancy.platform.fetch(f"DELETE FROM {table}", {}, operator_scope())  # type: ignore[arg-type]  # ours
-    engine_tenancy.platform.fetch("DELETE FROM workers", {})
+    engine_tenancy.platform.fetch_many([("DELETE FROM workers", {}), ("DELETE FROM queue_backlogs", {})])
 
 
 @pytest.fixture

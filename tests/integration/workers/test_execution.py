@@ -331,3 +331,18 @@ def test_the_last_progress_is_kept_with_the_outcome(
     run_message(runtime, items)
     row = get(runtime.tenancy, pooled_tenant, items[0][0])
     assert (row["progress_done"], row["progress_total"], row["progress_message"]) == (2, 2, "all")
+
+
+def test_a_platform_database_that_goes_away_under_a_handler_is_no_bug_of_it(
+    runtime: Runtime, tenant: UUID, handler: Callable[[Handler], None]
+) -> None:
+    def cut_off(context: JobContext, _payload: Mapping[str, Any]) -> Mapping[str, Any]:
+        context.tenancy.platform.fetch("SELECT pg_terminate_backend(pg_backend_pid())", {})
+        return {}
+
+    handler(cut_off)
+    (item,) = dispatched(runtime.tenancy, tenant, {})
+    with pytest.raises(JobsFailed):
+        run_message(runtime, [item])
+    row = get(runtime.tenancy, tenant, item[0])
+    assert (row["state"], row["attempt"], row["error_code"]) == ("retrying", 1, "platform_database_down")
