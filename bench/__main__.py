@@ -128,8 +128,8 @@ def waits(jobs: int) -> None:
 
     with ground() as servers, Progress(console=report.console, transient=True) as progress:
         found = benchmark.measure(servers, jobs, progress)
-    names = ("seconds", "all_started_seconds", "ratio", "idle_mib", "peak_mib")
-    report.show(f"{jobs} jobs that wait for 2 s", ("what", ""), [(name, found[name]) for name in names])
+    rows = [(name.replace("_", " "), found[name]) for name in found if name not in {"jobs", "wait_seconds"}]
+    report.show(f"{jobs} jobs that wait for 2 s", ("what", ""), rows)
     _write({"waits": found})
 
 
