@@ -27,7 +27,7 @@ from bench.wire import Connection
 from domain.identity.principals import system
 from jobs.submit import INSERT, NewJob, insert_parameters
 
-OPEN_SECONDS = 4.0
+OPEN_SECONDS = 6.0
 OPEN_SECONDS_EACH = 0.008
 """What opening all clients may take, before the first job ends. A long poll lasts 30 seconds at most."""
 
@@ -55,8 +55,9 @@ def measure(ground: Ground, clients: int, progress: Progress) -> dict[str, Any]:
                 engine.worker("default", concurrency=PROCESSES)
                 engine.dispatcher()
                 empty = _pss(web.pid)
-                ids = _insert(ground, client, clients)
-                received, held = asyncio.run(_all(wait, base_url, client.headers, ids, web.pid))
+                first = datetime.now(UTC) + timedelta(seconds=OPEN_SECONDS + OPEN_SECONDS_EACH * clients)
+                ids = _insert(ground, client, clients, first)
+                received, held = asyncio.run(_all(wait, base_url, client.headers, ids, web.pid, first))
         ends = {row["id"]: float(row["at"]) for row in ground.tenancy.platform.fetch(_ENDS, {"ids": ids})}
         late = [at - ends[job_id] for job_id, at in zip(ids, received, strict=True)]
         found[name] = {"late": spread(late), "empty_mib": empty, "pss_mib": held}
@@ -64,9 +65,8 @@ def measure(ground: Ground, clients: int, progress: Progress) -> dict[str, Any]:
     return found
 
 
-def _insert(ground: Ground, client: TenantClient, clients: int) -> list[UUID]:
+def _insert(ground: Ground, client: TenantClient, clients: int, first: datetime) -> list[UUID]:
     principal = system("bench", client.tenant_id)
-    first = datetime.now(UTC) + timedelta(seconds=_opening(clients))
     rows = [
         insert_parameters(
             ground.tenancy,
@@ -78,17 +78,12 @@ def _insert(ground: Ground, client: TenantClient, clients: int) -> list[UUID]:
     return [row["id"] for row in rows]
 
 
-def _opening(clients: int) -> float:
-    return OPEN_SECONDS + OPEN_SECONDS_EACH * clients
-
-
 async def _all(
-    wait: Wait, base_url: str, headers: dict[str, str], ids: Sequence[UUID], pid: int
+    wait: Wait, base_url: str, headers: dict[str, str], ids: Sequence[UUID], pid: int, first: datetime
 ) -> tuple[list[float], float]:
     """When each client had its answer, and the web's MiB just before the first job's time."""
-    began = time.monotonic()
     waiting = [asyncio.create_task(wait(base_url, headers, job_id)) for job_id in ids]
-    await asyncio.sleep(_opening(len(ids)) - 0.5 - (time.monotonic() - began))
+    await asyncio.sleep((first - datetime.now(UTC)).total_seconds() - 0.5)
     if any(each.done() for each in waiting):
         raise AssertionError("a client had its answer before all were open")
     held = await asyncio.to_thread(_pss, pid)
