@@ -21,8 +21,8 @@ LABELS = {
 
 
 def page(figures: Mapping[str, Any]) -> str:
-    """The page. A part that was not measured is left out, and the summary says so."""
-    parts = [_head(figures), _summary(figures)]
+    """The page. A part that was not measured is left out, and the summary says so; a `note` in the figures is shown."""
+    parts = [_head(figures), *([figures["note"]] if "note" in figures else []), _summary(figures)]
     parts += [section(figures[name]) for name, section in _SECTIONS if name in figures]
     return "\n\n".join(parts) + "\n"
 
