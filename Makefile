@@ -30,7 +30,7 @@ tests: $(VENV)/.development ## all tests, with real services
 test-rabbitmq: $(VENV)/.development ## the suites of acceptance and faults with RabbitMQ as the broker
 	NEXUS_TEST_BROKER=rabbitmq NEXUS_TEST_RABBITMQ=required $(BIN)/python -m pytest -n 2 --dist loadgroup tests/acceptance tests/faults
 
-bench: $(VENV)/.development ## benchmarks beside a peer in the same run; tables here, JSON under var/
+bench: $(VENV)/.bench ## benchmarks beside peers in the same run, about a quarter of an hour; tables here, JSON under var/
 	$(BIN)/python -m bench
 
 chaos: $(VENV)/.development ## kill, flush and restart under load, then count what was lost
@@ -39,6 +39,7 @@ chaos: $(VENV)/.development ## kill, flush and restart under load, then count wh
 lock: $(VENV)/.development ## pin again what pyproject.toml allows, with hashes and without addresses
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --extra bench -c requirements-dev.lock pyproject.toml -o requirements-bench.lock
 
 clean: ## remove the virtual environment, caches and the embedded services' data
 	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
@@ -54,4 +55,8 @@ $(VENV)/.runtime: requirements.lock pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.development: requirements-dev.lock $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/.bench: requirements-bench.lock $(VENV)/.development
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
 	@touch $@

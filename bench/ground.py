@@ -36,6 +36,14 @@ class Ground:
     broker_url: str
     owner_id: UUID
 
+    def redis_database(self, number: int) -> str:
+        """Another database of the same server: a peer's own."""
+        return f"{self.broker_url.removesuffix('/0')}/{number}"
+
+    def logged(self, what: str) -> str:
+        """`what`, and where the logs of the processes are."""
+        return f"{what} (logs in {self.home / 'log'})"
+
     def new_tenant(self, tier: str) -> UUID:
         """The rows of a tenant that is still to be provisioned."""
         tenant_id = new_id()

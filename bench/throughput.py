@@ -1,123 +1,71 @@
-"""No-op jobs per second: our durable engine beside stock Celery, on the same Valkey, with the same pool, in turns.
+"""No-op jobs per second: our durable engine beside Celery, Huey, Dramatiq and Procrastinate, on the same servers, in turns.
 
 Every job waits in its queue before the first worker starts, and the rate is taken from the first to the last end of a
-job, so starting up does not count. Ours are rows in PostgreSQL with `fsync`; stock Celery keeps its in Redis only.
+job, so starting up does not count. Ours and Procrastinate's are rows in PostgreSQL with `fsync`; the others keep theirs in
+Valkey only. All have two worker processes and store results (Procrastinate has none).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from statistics import median
 from typing import Any, LiteralString
 from uuid import UUID
 
 from rich.progress import Progress
 
-from bench.engine import Engine, celery, until
+from bench.engine import Engine, until
+from bench.figures import median_ratio, rate
 from bench.ground import Ground
-from bench.peers.stock_celery import BROKER_VARIABLE, StockCelery
+from bench.peers.base import PROCESSES, Peer
+from cli.embedded.postgres import DATABASE
 from domain.identity.principals import system
 from jobs.submit import INSERT, NewJob, insert_parameters
 
-CONCURRENCY = 2
-LIMIT_SECONDS = 90.0
+LIMIT_SECONDS = 120.0
 """What one contender may take for its jobs, worker start included."""
 
+DEEP_FACTOR = 5
+"""With full messages ours has so many times the jobs of the others: else it would be measured for half a second."""
+
+REFERENCE = "stock_celery"
+
 _FINISHED: LiteralString = "SELECT count(*) AS jobs FROM jobs WHERE state = 'succeeded'"
-_RATE: LiteralString = """
-SELECT count(*) AS jobs, extract(epoch FROM max(finished_at) - min(finished_at))::float8 AS seconds
-  FROM jobs WHERE state = 'succeeded'
+_ENDS: LiteralString = """
+SELECT extract(epoch FROM finished_at)::float8 AS at FROM jobs WHERE state = 'succeeded'
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Throughput:
-    """Jobs per second, one figure per round, and the median of the rounds' ratios to stock Celery.
+def measure(ground: Ground, jobs: int, rounds: int, progress: Progress) -> dict[str, Any]:
+    """Jobs per second, a figure per contender and round, and the medians of the rounds' ratios to stock Celery.
 
-    Ours always sends task events, because Flower is part of the platform; `watched` is stock Celery doing the same (`-E`).
+    Ours always sends task events, because Flower is part of the platform; `stock_celery_events` is stock Celery doing so (`-E`).
     """
-
-    jobs: int
-    stock: list[float]
-    watched: list[float]
-    single: list[float]
-    deep: list[float]
-
-    @property
-    def single_ratio(self) -> float:
-        """One id per message."""
-        return median(ours / theirs for ours, theirs in zip(self.single, self.stock, strict=True))
-
-    @property
-    def deep_ratio(self) -> float:
-        """Up to 64 ids per message."""
-        return median(ours / theirs for ours, theirs in zip(self.deep, self.stock, strict=True))
-
-    @property
-    def watched_ratio(self) -> float:
-        """Stock Celery with task events to itself without."""
-        return median(watched / plain for watched, plain in zip(self.watched, self.stock, strict=True))
-
-    @property
-    def single_ratio_watched(self) -> float:
-        """One id per message, both with task events."""
-        return median(ours / theirs for ours, theirs in zip(self.single, self.watched, strict=True))
-
-    def as_json(self) -> dict[str, Any]:
-        """For the report."""
-        settings = {"concurrency": CONCURRENCY, "pool": "prefork", "batch_limits": [1, 64], "fsync": True}
-        ratios = {
-            "single_ratio": self.single_ratio,
-            "single_ratio_watched": self.single_ratio_watched,
-            "deep_ratio": self.deep_ratio,
-        }
-        return {**asdict(self), **ratios, "settings": settings}
-
-
-def measure(ground: Ground, jobs: int, rounds: int, progress: Progress) -> Throughput:
-    """Run the contenders in turns, `rounds` times."""
     tenant_id = ground.tenant()
-    stock = StockCelery(ground.broker_url.removesuffix("/0") + "/1")
-    task = progress.add_task("throughput", total=4 * rounds + 1)
-    results: dict[str, list[float]] = {"stock": [], "watched": [], "single": [], "deep": []}
+    peers = _peers(ground)
+    contenders: dict[str, Callable[[], float]] = {
+        **{name: lambda peer=peer: _theirs(ground, peer, jobs) for name, peer in peers.items()},  # type: ignore[misc]
+        "nexus_single": lambda: _ours(ground, tenant_id, jobs, 1),
+        "nexus_deep": lambda: _ours(ground, tenant_id, jobs * DEEP_FACTOR, 64),
+    }
+    task = progress.add_task("throughput", total=len(contenders) * rounds + 1)
+    rates: dict[str, list[float]] = {name: [] for name in contenders}
     try:
         _ours(ground, tenant_id, 200, 64)  # so that the kind's mean runtime is known, as on any platform that has run
         progress.advance(task)
         for number in range(rounds):
-            contenders: list[tuple[str, Callable[[], float]]] = [
-                ("stock", lambda: _stock(ground, stock, jobs)),
-                ("watched", lambda: _stock(ground, stock, jobs, "-E")),
-                ("single", lambda: _ours(ground, tenant_id, jobs, 1)),
-                ("deep", lambda: _ours(ground, tenant_id, jobs, 64)),
-            ]
-            for name, contender in contenders[number % 4 :] + contenders[: number % 4]:
+            names = list(contenders)
+            first = number % len(names)
+            for name in names[first:] + names[:first]:
                 progress.update(task, description=f"throughput: round {number + 1}, {name}")
-                results[name].append(contender())
+                rates[name].append(contenders[name]())
                 progress.advance(task)
     finally:
-        stock.close()
-    return Throughput(jobs, **results)
-
-
-def _ours(ground: Ground, tenant_id: UUID, jobs: int, batch_limit: int) -> float:
-    platform = ground.tenancy.platform
-    platform.fetch("DELETE FROM jobs", {})
-    insert_pings(ground, tenant_id, jobs)
-    with Engine(ground.settings, ground.home / "log") as engine:
-        worker = engine.worker("default", concurrency=CONCURRENCY)
-        until(lambda: bool(platform.fetch("SELECT 1 FROM workers", {})), 30, _logged(ground.home, "the worker"))
-        dispatcher = engine.dispatcher(NEXUS_BATCH_LIMIT=str(batch_limit))
-        until(
-            lambda: platform.fetch(_FINISHED, {})[0]["jobs"] == jobs,
-            LIMIT_SECONDS,
-            _logged(ground.home, "our jobs"),
-            0.2,
-        )
-        engine.stop(dispatcher, worker)
-    row = platform.fetch(_RATE, {})[0]
-    return float(row["jobs"] - 1) / float(row["seconds"])
+        for peer in peers.values():
+            peer.close()
+    ratios = {name: median_ratio(rates[name], rates[REFERENCE]) for name in rates}
+    settings = {"processes": PROCESSES, "pool": "prefork", "batch_limits": [1, 64], "deep_factor": DEEP_FACTOR}
+    return {"jobs": jobs, "rounds": rounds, "rates": rates, "ratios": ratios,
+            "deep_to_huey": median_ratio(rates["nexus_deep"], rates["huey"]), "settings": settings}  # fmt: skip
 
 
 def insert_pings(ground: Ground, tenant_id: UUID, jobs: int) -> None:
@@ -131,18 +79,39 @@ def insert_pings(ground: Ground, tenant_id: UUID, jobs: int) -> None:
         ground.tenancy.platform.fetch_many(batch)
 
 
-def _stock(ground: Ground, stock: StockCelery, jobs: int, *options: str) -> float:
-    stock.publish(jobs)
+def _peers(ground: Ground) -> dict[str, Peer]:
+    from bench.peers.dramatiq_queue import DramatiqPeer
+    from bench.peers.huey_queue import HueyPeer
+    from bench.peers.procrastinate_queue import ProcrastinatePeer
+    from bench.peers.stock_celery import StockCelery
+
+    return {
+        REFERENCE: StockCelery(ground.redis_database(1)),
+        "stock_celery_events": StockCelery(ground.redis_database(1), "-E"),
+        "huey": HueyPeer(ground.redis_database(2)),
+        "dramatiq": DramatiqPeer(ground.redis_database(3)),
+        "procrastinate": ProcrastinatePeer(ground.settings.owner_dsn, DATABASE),
+    }
+
+
+def _ours(ground: Ground, tenant_id: UUID, jobs: int, batch_limit: int) -> float:
+    platform = ground.tenancy.platform
+    platform.fetch("DELETE FROM jobs", {})
+    insert_pings(ground, tenant_id, jobs)
     with Engine(ground.settings, ground.home / "log") as engine:
-        command = (*celery("bench.peers.stock_celery"), "worker", "--pool=prefork", f"--concurrency={CONCURRENCY}",
-                   "-Q", "stock", "-n", "stock@%h", "--without-gossip", "--without-mingle", *options)  # fmt: skip
-        worker = engine.start("stock", command, {BROKER_VARIABLE: stock.url})
-        until(lambda: stock.waiting() == 0, LIMIT_SECONDS, _logged(ground.home, "stock Celery's queue"), 0.1)
-        until(lambda: len(stock.done()) == jobs, LIMIT_SECONDS, _logged(ground.home, "stock Celery's results"), 0.2)
-        engine.stop(worker)
-    done = stock.done()
-    return (len(done) - 1) / (max(done) - min(done)).total_seconds()
+        worker = engine.worker("default", concurrency=PROCESSES)
+        until(lambda: bool(platform.fetch("SELECT 1 FROM workers", {})), 30, ground.logged("the worker"))
+        dispatcher = engine.dispatcher(NEXUS_BATCH_LIMIT=str(batch_limit))
+        until(lambda: platform.fetch(_FINISHED, {})[0]["jobs"] == jobs, LIMIT_SECONDS, ground.logged("our jobs"), 0.2)
+        engine.stop(dispatcher, worker)
+    return rate([row["at"] for row in platform.fetch(_ENDS, {})])
 
 
-def _logged(home: Path, what: str) -> str:
-    return f"{what} (logs in {home / 'log'})"
+def _theirs(ground: Ground, peer: Peer, jobs: int) -> float:
+    peer.publish(jobs)
+    with Engine(ground.settings, ground.home / "log") as engine:
+        workers = [engine.start("peer", command, peer.variables) for command in peer.commands]
+        until(lambda: peer.waiting() == 0, LIMIT_SECONDS, ground.logged("the peer's queue"), 0.1)
+        until(lambda: len(peer.done()) == jobs, LIMIT_SECONDS, ground.logged("the peer's jobs"), 0.2)
+        engine.stop(*workers)
+    return rate(peer.done())

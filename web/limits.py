@@ -90,6 +90,7 @@ def register(app: Flask, settings: Settings) -> Limiter:
         key_prefix="nexus",
         strategy="fixed-window",
         in_memory_fallback_enabled=True,
+        swallow_errors=True,  # requests that were under way when Redis went: the first of them turns to the process's memory
         fail_on_first_breach=True,
         **_storage(settings),
     )

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+import time
 from datetime import datetime
 from typing import Any, cast
 from uuid import uuid4
 
 import redis
 from celery import Celery
+
+from bench.peers.base import PROCESSES
 
 BROKER_VARIABLE = "BROKER_URL"
 """Celery's own command line reads it too, and it would win over the application's."""
@@ -30,11 +34,25 @@ def ping(message: str = "pong") -> dict[str, str]:
     return {"message": message}
 
 
-class StockCelery:
-    """Publishes pings to the broker at `url` (redis://…) and reads when each was done."""
+@app.task(name="stock.moment")
+def moment() -> dict[str, float]:
+    """When it ran, in seconds since 1970."""
+    return {"started": time.time()}
 
-    def __init__(self, url: str):
+
+def worker(*options: str) -> tuple[str, ...]:
+    """The command line of a worker, with the options that ours have."""
+    return (sys.executable, "-m", "celery", "-A", __name__, "worker", "--pool=prefork", f"--concurrency={PROCESSES}",
+            "-Q", QUEUE, "-n", "stock@%h", "--without-gossip", "--without-mingle", *options)  # fmt: skip
+
+
+class StockCelery:
+    """Publishes pings to the broker at `url` (redis://…) and reads when each was done. `options` go to its worker."""
+
+    def __init__(self, url: str, *options: str):
         self.url = url
+        self.variables = {BROKER_VARIABLE: url}
+        self.commands = (worker(*options),)
         self._app = Celery("stock", broker=url, backend=url, set_as_current=False)
         self._app.conf.task_default_queue = QUEUE
 
@@ -46,18 +64,35 @@ class StockCelery:
             for _ in range(jobs):
                 self._app.send_task("stock.ping", kwargs={"message": "pong"}, task_id=str(uuid4()), producer=producer)
 
-    def done(self) -> list[datetime]:
-        """When each finished ping was done, by its stored result."""
+    def done(self) -> list[float]:
+        """By the results."""
         with redis.Redis.from_url(self.url, single_connection_client=True) as connection:
             keys = list(connection.scan_iter("celery-task-meta-*", count=5000))
             values = cast("list[Any]", connection.mget(keys)) if keys else []
-        return [datetime.fromisoformat(json.loads(value)["date_done"]) for value in values if value is not None]
+        return [_moment(json.loads(value)["date_done"]) for value in values if value is not None]
 
     def waiting(self) -> int:
         """Pings that no worker has taken."""
         with redis.Redis.from_url(self.url, single_connection_client=True) as connection:
             return int(cast("int", connection.llen(QUEUE)))
 
+    def send_moment(self, task_id: str | None = None) -> str:
+        """Queue one `stock.moment`; returns its id."""
+        return str(self._app.send_task("stock.moment", task_id=task_id or str(uuid4())).id)
+
+    def outcome(self, task_id: str) -> tuple[float, float] | None:
+        """When a `stock.moment` started and when it was done, or nothing as long as it has not."""
+        with redis.Redis.from_url(self.url, single_connection_client=True) as connection:
+            value = cast("Any", connection.get(f"celery-task-meta-{task_id}"))
+        if value is None:
+            return None
+        kept = json.loads(value)
+        return float(kept["result"]["started"]), _moment(kept["date_done"])
+
     def close(self) -> None:
         """Close the connections."""
         self._app.close()
+
+
+def _moment(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()

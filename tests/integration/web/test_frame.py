@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -235,6 +238,20 @@ def test_requests_are_counted_in_the_process_while_redis_is_away(app_with: Calla
     client = app_with(anonymous_rate_limit="2/minute", redis_url=SecretStr("redis://127.0.0.1:1/0")).test_client()
 
     assert [client.get(JOBS).status_code for _ in range(3)] == [401, 401, 429]
+
+
+def test_requests_that_are_under_way_when_redis_freezes_are_answered(app_with: Callable[..., Flask]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as frozen:  # takes connections and never speaks
+        app = app_with(redis_url=SecretStr(f"redis://127.0.0.1:{frozen.getsockname()[1]}/0"))
+        together = Barrier(8)
+
+        def ask() -> int:
+            together.wait(10)
+            return app.test_client().get(JOBS).status_code
+
+        with ThreadPoolExecutor(8) as threads:
+            answers = [threads.submit(ask) for _ in range(8)]
+            assert [answer.result(20) for answer in answers] == [401] * 8
 
 
 def test_health_tells_each_part_and_is_unready_without_leader_and_workers(client: FlaskClient) -> None:

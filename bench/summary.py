@@ -1,0 +1,102 @@
+"""The aims and what was measured, side by side. Pure: figures in, rows out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One aim. `met` is nothing where it was not measured."""
+
+    what: str
+    wanted: str
+    measured: str
+    met: bool | None
+
+    @property
+    def verdict(self) -> str:
+        """As in the table."""
+        return "not measured" if self.met is None else "yes" if self.met else "no"
+
+
+def rows(figures: Mapping[str, Any]) -> list[Row]:
+    """The aims in their order, from the parts of `var/bench.json`."""
+    return [_row(figures, *aim) for aim in _AIMS]
+
+
+def _row(
+    figures: Mapping[str, Any], part: str, what: str, wanted: str, judge: Callable[[Any], tuple[str, bool]]
+) -> Row:
+    if part not in figures:
+        return Row(what, wanted, "", None)
+    measured, met = judge(figures[part])
+    return Row(what, wanted, measured, met)
+
+
+def _deep(found: Any) -> tuple[str, bool]:
+    ratio, to_huey = found["ratios"]["nexus_deep"], found["deep_to_huey"]
+    return f"{ratio:.1f}× stock Celery, {to_huey:.1f}× Huey", ratio >= 8 and to_huey > 1
+
+
+def _single(found: Any) -> tuple[str, bool]:
+    ratio = found["ratios"]["nexus_single"]
+    return f"{ratio:.2f}× stock Celery", ratio >= 1
+
+
+def _latency(found: Any) -> tuple[str, bool]:
+    ours, theirs = found["nexus"]["to_running"]["p95"], found["stock_celery"]["to_running"]["p95"]
+    # Negative if the job ran before its client had the answer: then there is nothing to be twice as late as.
+    met = ours <= 0.025 and ours <= 2 * max(theirs, 0.0)
+    return f"{milliseconds(ours)}; stock Celery {milliseconds(theirs)}", met
+
+
+def _fairness(found: Any) -> tuple[str, bool]:
+    alone, beside = found["alone"]["p95"], found["beside"]["p95"]
+    measured = f"{found['ratio']:.2f}×: {milliseconds(alone)} alone, {milliseconds(beside)} beside {found['backlog']:,}"
+    return measured, found["ratio"] <= 2
+
+
+def _waits(found: Any) -> tuple[str, bool]:
+    measured = f"{found['ratio']:.2f}×, {found['peak_mib']:.0f} MiB, {found['jobs']:,} at once"
+    return measured, found["ratio"] <= 1.5 and found["peak_mib"] < 400
+
+
+def _growth(found: Any) -> tuple[str, bool]:
+    ratio = found["ratio"]["together"]
+    return f"{ratio:.2f}× with {found['finished']:,} finished and {found['tenants']:,} tenants", ratio <= 1.3
+
+
+def _waiters(found: Any) -> tuple[str, bool]:
+    kinds = [found["streams"], found["long_polls"]]
+    late, held = max(each["late"]["p95"] for each in kinds), max(each["pss_mib"] for each in kinds)
+    return f"{held:.0f} MiB, {milliseconds(late)} with {found['clients']:,}", held < 300 and late < 0.2
+
+
+def _recovery(found: Any) -> tuple[str, bool]:
+    slowest = max(found["seconds"])
+    return f"{slowest:.1f} s", slowest <= 20
+
+
+def milliseconds(seconds: float) -> str:
+    """Seconds as milliseconds with their unit."""
+    return f"{seconds * 1e3:.1f} ms"
+
+
+_AIMS: tuple[tuple[str, str, str, Callable[[Any], tuple[str, bool]]], ...] = (
+    ("throughput", "no-op drain, deep backlog, same processes", "8× stock Celery with results, ahead of Huey", _deep),
+    ("throughput", "no-op drain, one id per message", "1.0× stock Celery with results", _single),
+    ("latency", "idle latency, submit answered → running, p95", "25 ms, at most 2× stock Celery's", _latency),
+    ("fairness", "quiet tenant's p95 wait beside a deep backlog", "at most 2× its wait alone", _fairness),
+    (
+        "waits",
+        "jobs waiting 2 s on a provider, all at once on one worker",
+        "1.5× of the ideal time, under 400 MB",
+        _waits,
+    ),
+    ("growth", "cost per job with a long history and many tenants", "at most 1.3× of empty", _growth),
+    ("waiters", "open streams or long polls on one web process", "under 300 MB, p95 wake-up under 200 ms", _waiters),
+    ("recovery", "recovery after SIGKILL", "20 s", _recovery),
+)
