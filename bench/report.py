@@ -77,19 +77,21 @@ def show_tally(tally: Mapping[str, Any]) -> None:
     show(
         "chaos",
         ("what", "count"),
-        [(name.replace("_", " "), value) for name, value in tally.items() if name != "problems"],
+        [(name.replace("_", " "), value) for name, value in tally.items() if name not in {"problems", "slow"}],
     )
+    for slow in tally["slow"]:
+        console.print(f"[yellow]slow: {slow}")
     for problem in tally["problems"]:
         console.print(f"[red]{problem}")
     if not tally["problems"]:
-        console.print("nothing lost, nothing done twice")
+        console.print("nothing lost, nothing done twice, nothing told that was not so")
 
 
 def _shown(cell: object) -> str:
     if isinstance(cell, float):
         return f"{cell:,.0f}" if cell >= 100 else f"{cell:.3g}"
     if isinstance(cell, dict):
-        return ", ".join(f"{value} {key}" for key, value in cell.items())
+        return ", ".join(f"{value:,} {key}" for key, value in cell.items())
     return f"{cell:,}" if isinstance(cell, int) else str(cell)
 
 
