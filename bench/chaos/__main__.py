@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 
 import click
 
@@ -27,7 +28,8 @@ FOREIGN = ("DATABASE_URL", "DATABASE_WEB_URL", "DATABASE_ENGINE_URL", "REDIS_URL
 @click.option("--poison", default=6, show_default=True, type=click.IntRange(min=0), help="Jobs that kill their worker.")
 @click.option("--seed", default=1, show_default=True, help="Draws jobs and moments.")
 @click.option("--broker", default="valkey", show_default=True, type=click.Choice(["valkey", "rabbitmq"]))
-def main(jobs: int, tenants: int, kills: int, poison: int, seed: int, broker: str) -> None:
+@click.option("--home", type=click.Path(path_type=Path), help="Keep data and logs there.  [default: nowhere]")
+def main(jobs: int, tenants: int, kills: int, poison: int, seed: int, broker: str, home: Path | None) -> None:
     """Kill, flush and restart a whole platform under load, then count what was lost or done twice.
 
     Exit code 1 if anything was, or if the API said what was not so.
@@ -39,7 +41,7 @@ def main(jobs: int, tenants: int, kills: int, poison: int, seed: int, broker: st
     plan = Plan(jobs, tenants, steps(kills, LONG), poison, seed=seed)
     report.show_machine()
     with ExitStack() as stack:
-        home = stack.enter_context(temporary_home())
+        home = home or stack.enter_context(temporary_home())
         environment, server = dict(ENVIRONMENT), None
         if broker == "rabbitmq":
             server = PrivateRabbitMQ(home / "rabbitmq")

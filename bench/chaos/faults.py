@@ -33,6 +33,9 @@ _RUNNING: LiteralString = "SELECT id FROM jobs WHERE state = 'running' AND queue
 _CARRIED: LiteralString = "SELECT id FROM jobs WHERE state = 'dispatched'"
 _ON_THE_WAY: LiteralString = "SELECT id FROM jobs WHERE state IN ('dispatched', 'running')"
 _DUE: LiteralString = "SELECT id FROM jobs WHERE state IN ('queued', 'dispatched') AND run_at <= now()"
+_UNFINISHED: LiteralString = """
+SELECT id FROM jobs WHERE id = ANY(%(ids)s) AND state NOT IN ('succeeded', 'failed', 'cancelled')
+"""
 _WORKER: LiteralString = "SELECT id FROM workers WHERE pid = %(pid)s AND NOT stopping"
 _LEFT_BEHIND: LiteralString = "SELECT id FROM jobs WHERE state = 'running' AND worker_id = ANY(%(workers)s)"
 
@@ -97,12 +100,12 @@ class Faults:
     def _flush(self) -> None:
         carried = self._ids(_CARRIED)
         flush(self.platform.environment["BROKER_URL"])
-        self._hit(Fault.FLUSH.value, carried)
+        self._hit_all(Fault.FLUSH.value, carried)
         self.say(f"flushed the broker ({len(carried)} jobs on their way)")
 
     def _restart_broker(self) -> None:
         carried = self._ids(_CARRIED)
-        self._hit(Fault.BROKER.value, carried)
+        self._hit_all(Fault.BROKER.value, carried)
         with self.witness.away():
             took = self._renew_rabbitmq(self.broker) if self.broker is not None else self._renew_valkey()
         self.say(f"restarted the broker in {took:.1f} s ({len(carried)} jobs on their way)")
@@ -128,7 +131,7 @@ class Faults:
             raise TimeoutError("PostgreSQL does not run")
         on_the_way = self._ids(_ON_THE_WAY)
         with self.witness.away():
-            self._hit(Fault.POSTGRES.value, on_the_way)
+            self._hit_all(Fault.POSTGRES.value, on_the_way)
             os.kill(before, signal.SIGINT)
             until(lambda: server.pid not in {None, before}, _RETURN_SECONDS, "PostgreSQL running again", 0.1)
             took = until(self._is_ready, _RETURN_SECONDS, "the API ready again", 0.1)
@@ -137,7 +140,7 @@ class Faults:
     def _kill_leader(self) -> None:
         due = self._ids(_DUE)
         self._kill(DISPATCHER, "the leader")
-        self._hit(Fault.LEADER.value, due)
+        self._hit_all(Fault.LEADER.value, due)
 
     def _kill_web(self) -> None:
         with self.witness.away():
@@ -175,6 +178,11 @@ class Faults:
 
     def _is_ready(self) -> bool:
         return is_ready("127.0.0.1", self.platform.port)
+
+    def _hit_all(self, what: str, jobs: Collection[UUID]) -> None:
+        """What all jobs need went away: those that an earlier fault hit, and that are on their way back, are hit again."""
+        coming_back = self._ids(_UNFINISHED, ids=list(self.hits))
+        self._hit(what, {*jobs, *coming_back})
 
     def _hit(self, what: str, jobs: Collection[UUID], *, attempt: bool = True) -> None:
         now = datetime.now(UTC)
