@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from random import Random
 
 from hypothesis import given
@@ -31,4 +32,4 @@ def test_faults_are_spread_among_the_kills_and_none_is_left_out() -> None:
     assert sum(isinstance(step, Victim) for step in found) == 40
     assert [step for step in found if isinstance(step, Fault)] == list(LONG)
     places = [place for place, step in enumerate(found) if isinstance(step, Fault)]
-    assert min(after - before for before, after in zip(places, places[1:], strict=False)) >= 5
+    assert min(after - before for before, after in pairwise(places)) >= 5
