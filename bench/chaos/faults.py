@@ -33,6 +33,11 @@ _RUNNING: LiteralString = "SELECT id FROM jobs WHERE state = 'running' AND queue
 _CARRIED: LiteralString = "SELECT id FROM jobs WHERE state = 'dispatched'"
 _ON_THE_WAY: LiteralString = "SELECT id FROM jobs WHERE state IN ('dispatched', 'running')"
 _DUE: LiteralString = "SELECT id FROM jobs WHERE state IN ('queued', 'dispatched') AND run_at <= now()"
+_COMING_BACK: LiteralString = """
+SELECT id FROM jobs WHERE id = ANY(%(ids)s) AND state = 'dispatched' AND queue = ANY(%(queues)s)
+"""
+"""Those hit before whose message the victim may have held."""
+
 _UNFINISHED: LiteralString = """
 SELECT id FROM jobs WHERE id = ANY(%(ids)s) AND state NOT IN ('succeeded', 'failed', 'cancelled')
 """
@@ -85,6 +90,7 @@ class Faults:
         held = self._ids(_RUNNING, queues=list(victim.queues)) if victim.queues else set()
         kill(processes)
         self._hit(name, held)
+        self._hit(name, self._ids(_COMING_BACK, ids=list(self.hits), queues=list(victim.queues)), attempt=False)
         self.say(f"killed {name} ({len(processes)} processes, {len(held)} jobs)")
 
     def _held_by(self, victim: Victim) -> list[psutil.Process]:
@@ -182,7 +188,7 @@ class Faults:
     def _hit_all(self, what: str, jobs: Collection[UUID]) -> None:
         """What all jobs need went away: those that an earlier fault hit, and that are on their way back, are hit again."""
         coming_back = self._ids(_UNFINISHED, ids=list(self.hits))
-        self._hit(what, {*jobs, *coming_back})
+        self._hit(what, {*jobs, *coming_back}, attempt=what == Fault.POSTGRES.value)
 
     def _hit(self, what: str, jobs: Collection[UUID], *, attempt: bool = True) -> None:
         now = datetime.now(UTC)

@@ -113,7 +113,8 @@ class Reckoning:
 
     def _count_poison(self) -> None:
         poison = [job for job in self.ledger.jobs.values() if job.order.role is Role.POISON]
-        ended = Counter(f"{row['state']} {row['error_code']}" for job in poison if (row := self.rows.get(job.id)))
+        rows = [row for job in poison if (row := self.rows.get(job.id))]
+        ended = Counter(f"{row['state']} {row['error_code']} after {row['attempt']} attempts" for row in rows)
         self.tally.poison = ", ".join(f"{count} {how}" for how, count in ended.items()) or "none"
 
     def _count_messages(self, tenant: int, client: TenantClient) -> None:
