@@ -33,8 +33,8 @@ test-rabbitmq: $(VENV)/.development ## the suites of acceptance and faults with 
 bench: $(VENV)/.bench ## benchmarks beside peers in the same run, about a quarter of an hour; tables here, JSON under var/
 	$(BIN)/python -m bench
 
-chaos: $(VENV)/.development ## kill, flush and restart under load, then count what was lost
-	$(BIN)/python -m bench.chaos
+chaos: $(VENV)/.development ## kill, flush and restart under load, then count what was lost (ARGS=--help lists options)
+	$(BIN)/python -m bench.chaos $(ARGS)
 
 lock: $(VENV)/.development ## pin again what pyproject.toml allows, with hashes and without addresses
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml -o requirements.lock

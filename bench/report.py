@@ -31,6 +31,9 @@ PACKAGES = (
 )
 PEERS = ("huey", "dramatiq", "procrastinate")
 
+_LISTED = 20
+"""Problems that are printed of each sort; the JSON has all."""
+
 console = Console()
 
 
@@ -101,19 +104,22 @@ def show_tally(tally: Mapping[str, Any]) -> None:
     show(
         "chaos",
         ("what", "count"),
-        [(name.replace("_", " "), value) for name, value in tally.items() if name != "problems"],
+        [(name.replace("_", " "), value) for name, value in tally.items() if name not in {"problems", "slow"}],
     )
-    for problem in tally["problems"]:
-        console.print(f"[red]{problem}")
+    for name, colour in (("slow", "yellow"), ("problems", "red")):
+        for line in tally[name][:_LISTED]:
+            console.print(f"{name}: {line}", style=colour, markup=False, highlight=False, soft_wrap=True)
+        if (more := len(tally[name]) - _LISTED) > 0:
+            console.print(f"{name}: {more} more in the JSON", style=colour)
     if not tally["problems"]:
-        console.print("nothing lost, nothing done twice")
+        console.print("nothing lost, nothing done twice, nothing told that was not so")
 
 
 def _shown(cell: object) -> str:
     if isinstance(cell, float):
         return f"{cell:,.0f}" if cell >= 100 else f"{cell:.3g}"
     if isinstance(cell, dict):
-        return ", ".join(f"{value} {key}" for key, value in cell.items())
+        return ", ".join(f"{value:,} {key}" for key, value in cell.items())
     return f"{cell:,}" if isinstance(cell, int) else str(cell)
 
 

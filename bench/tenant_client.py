@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -11,6 +12,9 @@ from uuid import UUID
 import httpx2
 
 from domain.ids import new_id
+
+Hear = Callable[[str, float, httpx2.Response | httpx2.TransportError], None]
+"""Told of each request, the moment it began (of the monotonic clock), and its answer or why there was none."""
 
 PASSWORD = "a long passphrase for load"
 
@@ -21,19 +25,20 @@ class Refused(Exception):
 
 @dataclass(slots=True)
 class TenantClient:
-    """Signed in with an API key of one tenant. Safe to share between threads."""
+    """Signed in with an API key of one tenant. Safe to share between threads. `hear` is told of every answer."""
 
     base_url: str
     http: httpx2.Client
     tenant_id: UUID
     repeated: int = 0
     headers: dict[str, str] = field(default_factory=dict)
+    hear: Hear | None = None
 
     @classmethod
-    def create(cls, base_url: str, tier: str = "dedicated", seconds: float = 60.0) -> Self:
+    def create(cls, base_url: str, tier: str = "dedicated", seconds: float = 60.0, hear: Hear | None = None) -> Self:
         """Register a user, create a tenant and an API key; returns when the tenant is active."""
         http = httpx2.Client(base_url=f"{base_url}/api/v1", timeout=httpx2.Timeout(40.0, connect=5.0))
-        client = cls(base_url, http, UUID(int=0))
+        client = cls(base_url, http, UUID(int=0), hear=hear)
         email = f"load-{new_id()}@example.com"
         client.post("/auth/register", {"email": email, "password": PASSWORD})
         login = client.post("/auth/login", {"email": email, "password": PASSWORD})
@@ -64,6 +69,16 @@ class TenantClient:
         """GET, repeated when the answer did not come. Raises `Refused`."""
         return self._request("GET", path, self.headers, None, repeat=True)
 
+    def look(self, path: str) -> Any:
+        """GET, once; None if the answer did not come or is a server's error. Raises `Refused`."""
+        try:
+            response = self._send("GET", path, self.headers, None)
+        except httpx2.TransportError:
+            return None
+        if response.status_code >= 500:
+            return None
+        return _body(response, f"GET {path}")
+
     def wait(self, job_id: UUID, seconds: float) -> Any:
         """The job once it has finished. Raises `Refused` if it did not succeed in time."""
         deadline = time.monotonic() + seconds
@@ -78,7 +93,7 @@ class TenantClient:
         deadline = time.monotonic() + 30
         while True:
             try:
-                response = self.http.request(method, path, headers=headers, json=body)
+                response = self._send(method, path, headers, body)
                 if response.status_code < 500 and response.status_code != httpx2.codes.CONFLICT:
                     break
                 problem = f"{response.status_code} {response.text[:300]}"
@@ -88,6 +103,23 @@ class TenantClient:
                 raise Refused(f"{method} {path}: {problem}")
             self.repeated += 1
             time.sleep(0.1)
-        if response.status_code >= 400:
-            raise Refused(f"{method} {path}: {response.status_code} {response.text[:300]}")
-        return response.json()
+        return _body(response, f"{method} {path}")
+
+    def _send(self, method: str, path: str, headers: dict[str, str], body: Any) -> httpx2.Response:
+        began = time.monotonic()
+        answer: httpx2.Response | httpx2.TransportError
+        try:
+            answer = self.http.request(method, path, headers=headers, json=body)
+        except httpx2.TransportError as error:
+            answer = error
+        if self.hear is not None:
+            self.hear(f"{method} {path}", began, answer)
+        if isinstance(answer, httpx2.TransportError):
+            raise answer
+        return answer
+
+
+def _body(response: httpx2.Response, request: str) -> Any:
+    if response.status_code >= 400:
+        raise Refused(f"{request}: {response.status_code} {response.text[:300]}")
+    return response.json()

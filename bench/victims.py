@@ -39,10 +39,14 @@ def find(platform: PlatformProcess, victim: Victim) -> list[psutil.Process]:
     except psutil.NoSuchProcess:
         return []
     found = [process for process in ours if _says(process, victim.words)]
-    heads = [process for process in found if process.ppid() not in {other.pid for other in found}]
     if not victim.pool_process:
         return found
-    return [process for process in found if process not in heads][:1]
+    return [process for process in found if process not in _heads(found)][:1]
+
+
+def heads(platform: PlatformProcess, victim: Victim) -> list[psutil.Process]:
+    """Those of the victim's processes that supervisord started, and that a signal to the program would reach."""
+    return _heads(find(platform, victim))
 
 
 def freeze(processes: Sequence[psutil.Process]) -> None:
@@ -62,6 +66,17 @@ def _signal(processes: Sequence[psutil.Process], number: signal.Signals) -> None
             process.send_signal(number)
         except psutil.NoSuchProcess:
             continue
+
+
+def _heads(family: Sequence[psutil.Process]) -> list[psutil.Process]:
+    found = []
+    for process in family:
+        try:
+            if process.ppid() not in {other.pid for other in family}:
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return found
 
 
 def _says(process: psutil.Process, words: tuple[str, ...]) -> bool:

@@ -185,7 +185,7 @@ def _ignore_stop_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _stop_at_end_of_input() -> None:
+def stop_at_end_of_input() -> None:
     """Stop when standard input ends: the process that started us holds its other end and has gone."""
 
     def watch() -> None:
@@ -228,7 +228,7 @@ def up(until_input_ends: bool) -> None:
 
     def action() -> None:
         if until_input_ends:
-            _stop_at_end_of_input()
+            stop_at_end_of_input()
         check_environment_file()
         serve(load())
 

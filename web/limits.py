@@ -13,6 +13,7 @@ from typing import Any
 from flask import Flask, Response, g, request
 from flask_limiter import ApplicationLimit, Limiter, RateLimitExceeded, RequestLimit
 from limits import parse
+from limits.errors import StorageError
 
 from config.settings import Settings, SettingsError
 from domain.errors import TooManyRequests
@@ -90,7 +91,9 @@ def register(app: Flask, settings: Settings) -> Limiter:
         key_prefix="nexus",
         strategy="fixed-window",
         in_memory_fallback_enabled=True,
-        swallow_errors=True,  # requests that were under way when Redis went: the first of them turns to the process's memory
+        # When Redis goes, the first request that notices turns to the process's memory; others under way, and what is
+        # counted after an answer was made, pass uncounted.
+        swallow_errors=True,
         fail_on_first_breach=True,
         **_storage(settings),
     )
@@ -110,7 +113,11 @@ def _storage(settings: Settings) -> dict[str, Any]:
         address = f"redis+{address}"
     return {
         "storage_uri": address,
-        "storage_options": {"socket_connect_timeout": _REDIS_SECONDS, "socket_timeout": _REDIS_SECONDS},
+        "storage_options": {
+            "socket_connect_timeout": _REDIS_SECONDS,
+            "socket_timeout": _REDIS_SECONDS,
+            "wrap_exceptions": True,
+        },
     }
 
 
@@ -141,18 +148,25 @@ def _was_refused(response: Response) -> bool:
 
 def _refuse(limiter: Limiter) -> Response:
     current = limiter.current_limit
-    wait = 1 if current is None else _seconds_left(current)
+    stands = None if current is None else _standing(current)
+    wait = 1 if stands is None else stands[1]
     return render(TooManyRequests(f"Try again in {wait} s.", retry_after=wait))
 
 
 def _tell(limiter: Limiter, response: Response) -> Response:
     current = limiter.current_limit
-    if current is not None:
+    stands = None if current is None else _standing(current)
+    if current is not None and stands is not None:
         name = "anonymous" if _subject() is None else "caller"
         response.headers["RateLimit-Policy"] = f'"{name}";q={current.limit.amount};w={current.limit.get_expiry()}'
-        response.headers["RateLimit"] = f'"{name}";r={max(0, current.remaining)};t={_seconds_left(current)}'
+        response.headers["RateLimit"] = f'"{name}";r={stands[0]};t={stands[1]}'
     return response
 
 
-def _seconds_left(current: RequestLimit) -> int:
-    return max(1, min(current.limit.get_expiry(), math.ceil(current.reset_at - time.time())))
+def _standing(current: RequestLimit) -> tuple[int, int] | None:
+    """Requests and seconds that are left; None if Redis has gone away since the request was counted."""
+    try:
+        seconds = math.ceil(current.reset_at - time.time())
+    except StorageError:
+        return None
+    return max(0, current.remaining), max(1, min(current.limit.get_expiry(), seconds))

@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 from typing import Any
 
@@ -15,6 +16,7 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
+from cli.embedded.valkey import EmbeddedValkey
 from config.settings import Settings
 from domain.ids import new_id
 from jobs.kinds import QUEUES
@@ -252,6 +254,29 @@ def test_requests_that_are_under_way_when_redis_freezes_are_answered(app_with: C
         with ThreadPoolExecutor(8) as threads:
             answers = [threads.submit(ask) for _ in range(8)]
             assert [answer.result(20) for answer in answers] == [401] * 8
+
+
+@pytest.mark.parametrize("status", [200, 401])
+def test_redis_going_away_within_a_request_changes_nothing_but_its_header_fields(
+    app_with: Callable[..., Flask], caller: Caller, tmp_path: Path, status: int
+) -> None:
+    """Between counting the request and telling what is left; a refused one is counted once more after its answer."""
+    valkey = EmbeddedValkey(tmp_path)
+    valkey.start()
+    app = app_with(redis_url=SecretStr(valkey.url))
+
+    def stop() -> tuple[str, int]:
+        valkey.stop()
+        return "stopped", status
+
+    app.add_url_rule("/stop", view_func=stop)
+    before = app.test_client().get(JOBS, headers=caller.headers)
+    answer = app.test_client().get("/stop", headers={"Authorization": "Bearer nxk_unknown"})
+    after = app.test_client().get(JOBS, headers=caller.headers)
+
+    assert (before.status_code, "RateLimit" in before.headers) == (200, True)
+    assert (answer.status_code, answer.text, "RateLimit" in answer.headers) == (status, "stopped", False)
+    assert (after.status_code, "RateLimit" in after.headers) == (200, True)
 
 
 def test_health_tells_each_part_and_is_unready_without_leader_and_workers(client: FlaskClient) -> None:

@@ -1,0 +1,1 @@
+"""Kill, flush and restart a whole platform under load, then count: `python -m bench.chaos`."""
