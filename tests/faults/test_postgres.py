@@ -171,7 +171,7 @@ class Load:
             time.sleep(0.02)
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None = None, key: str | None = None) -> Any:
-        headers = self.client._headers if key is None else {**self.client._headers, "Idempotency-Key": key}
+        headers = self.client.headers if key is None else {**self.client.headers, "Idempotency-Key": key}
         try:
             response = self.client.http.request(method, path, headers=headers, json=body)
         except httpx2.TransportError as error:
@@ -332,7 +332,7 @@ def test_a_frozen_server_is_given_up_in_bounded_time_and_found_again_when_it_wak
     """More requests than the API has connections: none of them hangs for as long as the server does."""
 
     def ask(_number: int) -> tuple[int, str]:
-        response = client.http.get("/jobs", headers=client._headers)
+        response = client.http.get("/jobs", headers=client.headers)
         return response.status_code, response.headers["Content-Type"]
 
     with frozen(server), ThreadPoolExecutor(12) as callers:
