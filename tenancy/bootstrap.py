@@ -25,9 +25,10 @@ from models.platform import Tenant, User
 from tenancy.database import Database
 from tenancy.identity.signing_keys import ensure_signing_key
 from tenancy.migrations import upgrade
-from tenancy.provisioning import (
+from tenancy.provisioning import create_tenant
+from tenancy.scopes import operator_scope, user_scope
+from tenancy.servers import (
     clone_template,
-    create_tenant,
     ensure_login_role,
     grant_tables,
     platform_database,
@@ -36,7 +37,6 @@ from tenancy.provisioning import (
     template_name,
     with_database,
 )
-from tenancy.scopes import operator_scope, user_scope
 from tenancy.vault import MasterRing
 
 DEFAULT_ADMIN = "admin@example.com"

@@ -17,7 +17,7 @@ from jobs.control import cancel
 from jobs.submit import NewJob, submit
 from models.tenant import Invoice
 from tenancy.access import Tenancy
-from tenancy.provisioning import platform_database
+from tenancy.servers import platform_database
 from tests.conftest import Cluster
 from tests.faults.conftest import held, someone_waits_for, state
 from tests.faults.test_beats import DAYS, subscribe

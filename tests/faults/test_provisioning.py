@@ -29,7 +29,8 @@ from domain.identity.principals import system
 from jobs.control import replay
 from jobs.provisioning import ensure_provisioning
 from tenancy.access import Tenancy
-from tenancy.provisioning import Provisioner, platform_database
+from tenancy.provisioning import Provisioner
+from tenancy.servers import platform_database
 from tests.conftest import Cluster
 from tests.faults.conftest import held, make_tenant_row, someone_waits_for, state
 

@@ -24,7 +24,7 @@ from models.tenant import Document, Message, Search, SearchResult
 from tasks.search import ask, query
 from tasks.sources import SOURCES
 from tasks.sources.documents import LANGUAGES
-from tenancy.provisioning import with_database
+from tenancy.servers import with_database
 from tests.conftest import claim_context
 
 MakeContext = Callable[..., Any]

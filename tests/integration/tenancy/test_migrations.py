@@ -20,8 +20,9 @@ from tenancy.access import Tenancy
 from tenancy.bootstrap import prepare
 from tenancy.database import Database
 from tenancy.migrations import config, head, upgrade
-from tenancy.provisioning import Provisioner, pool_database, with_database
+from tenancy.provisioning import Provisioner
 from tenancy.scopes import tenant_scope
+from tenancy.servers import pool_database, with_database
 from tests.conftest import Cluster, create_database, settings_for
 
 

@@ -17,8 +17,8 @@ from models.tenant import Document
 from tenancy.access import Tenancy
 from tenancy.database import Database
 from tenancy.guard import refuse_privileges
-from tenancy.provisioning import pool_database, pool_dsn, with_database
 from tenancy.scopes import tenant_scope, user_scope
+from tenancy.servers import pool_database, pool_dsn, with_database
 
 UNPROTECTED_PLATFORM = {
     "users",

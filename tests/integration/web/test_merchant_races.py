@@ -17,7 +17,7 @@ from config.settings import Settings
 from jobs.context import JobContext
 from tasks.billing import refresh_due
 from tenancy.access import Tenancy
-from tenancy.provisioning import pool_database, with_database
+from tenancy.servers import pool_database, with_database
 from tests.integration.web.callers import Caller
 from tests.integration.web.test_merchant import CUSTOMER, CUSTOMERS, PLAN, PLANS, SUBSCRIPTIONS, created, due_at
 

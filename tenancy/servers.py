@@ -1,0 +1,85 @@
+"""What tenants stand on at the PostgreSQL server: databases and their names, login roles, and what a role may reach.
+
+Each function may run again, and finds done what is done.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from config.settings import Settings, with_credentials
+from tenancy.migrations import head
+
+
+def template_name() -> str:
+    """The template database of the newest tenant schema."""
+    return f"nexus_tenant_v{head('tenant')}"
+
+
+def pool_database(settings: Settings) -> str:
+    """The database that this platform's pooled tenants share."""
+    return f"{platform_database(settings)}_pool"
+
+
+def pool_dsn(settings: Settings) -> str:
+    """The pooled tenants' own account there: it owns nothing."""
+    name, password = settings.login_role("nexus_pool")
+    return with_credentials(settings.owner_dsn, name, password, pool_database(settings))
+
+
+def platform_database(settings: Settings) -> str:
+    """The name of the platform database."""
+    return str(psycopg.conninfo.conninfo_to_dict(settings.owner_dsn)["dbname"])
+
+
+def with_database(settings: Settings, database: str) -> str:
+    """The owner's DSN for another database of the same server."""
+    return str(psycopg.conninfo.make_conninfo(settings.owner_dsn, dbname=database))
+
+
+def ensure_login_role(connection: psycopg.Connection[Any], name: str, password: str) -> None:
+    """Create the role, without any privilege, or give it this password."""
+    attributes = sql.SQL("LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD {}").format(
+        sql.Literal(password)
+    )
+    try:
+        connection.execute(sql.SQL("CREATE ROLE {} ").format(sql.Identifier(name)) + attributes)
+    except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
+        connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(name), sql.Literal(password)))
+
+
+def clone_template(connection: psycopg.Connection[Any], database: str) -> None:
+    """Create the database from the newest template, unless it is there."""
+    try:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(database), sql.Identifier(template_name()))
+        )
+    except psycopg.errors.DuplicateDatabase:
+        return
+
+
+def restrict_connect(connection: psycopg.Connection[Any], database: str, *roles: str) -> None:
+    """Let only these roles (and the owner) connect."""
+    name = sql.Identifier(database)
+    connection.execute(sql.SQL("REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC").format(name))
+    for role in roles:
+        connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(name, sql.Identifier(role)))
+
+
+def grant_tables(owner_dsn: str, role: str) -> None:
+    """Rows, not schema: no `TRUNCATE`, which ignores policies, and no sight of the migration table."""
+    name = sql.Identifier(role)
+    with psycopg.connect(owner_dsn, connect_timeout=5) as connection:
+        connection.execute(sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(name))
+        connection.execute(
+            sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {}").format(name)
+        )
+        connection.execute(sql.SQL("REVOKE ALL ON alembic_version FROM {}").format(name))
+        connection.execute(
+            sql.SQL(
+                "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {}"
+            ).format(name)
+        )
