@@ -15,20 +15,33 @@ from tenancy.database import RELAXED, Database
 
 ClaimedRow = Mapping[str, Any]
 
-# The lease marks do not wait for the disk (`relaxed`): a crash of PostgreSQL that forgets a claim leaves the job
-# dispatched, and the claimant's token names nothing.
-_CLAIM: LiteralString = """
-WITH relaxed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
-UPDATE jobs j
+_TAKE: LiteralString = """
    SET state = 'running', attempt = j.attempt + 1, token = %(token)s, worker_id = %(worker_id)s,
        lease_until = now() + make_interval(secs => %(lease)s), started_at = now(), version = version + 1,
        progress_done = NULL, progress_total = NULL, progress_message = NULL
-  FROM relaxed, unnest(%(ids)s::uuid[], %(attempts)s::int[]) AS m (id, attempt)
- WHERE j.id = m.id AND j.attempt = m.attempt AND j.state = 'dispatched'
+"""
+
+_TAKEN: LiteralString = """
 RETURNING j.id, j.tenant_id, j.kind, j.queue, j.attempt, j.max_attempts, j.deadline_seconds, j.payload_sealed, j.checkpoint_sealed,
           j.principal, j.request_id, j.traceparent,
           (SELECT t.version FROM tenants t WHERE t.id = j.tenant_id) AS tenant_version
 """
+
+# The lease marks do not wait for the disk (`synchronous_commit`): a crash of PostgreSQL that forgets a claim leaves the job
+# dispatched, and the claimant's token names nothing. The setting is local to the statement, which says so where it finds a row.
+_CLAIM_ONE: LiteralString = f"""
+UPDATE jobs j {_TAKE}
+ WHERE j.id = %(id)s AND j.attempt = %(attempt)s AND j.state = 'dispatched'
+   AND set_config('synchronous_commit', 'off', true) = 'off'
+{_TAKEN}"""
+"""Half of what `_CLAIM` costs for one job: PostgreSQL keeps its plan, where it makes one for every array."""
+
+_CLAIM: LiteralString = f"""
+WITH relaxed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+UPDATE jobs j {_TAKE}
+  FROM relaxed, unnest(%(ids)s::uuid[], %(attempts)s::int[]) AS m (id, attempt)
+ WHERE j.id = m.id AND j.attempt = m.attempt AND j.state = 'dispatched'
+{_TAKEN}"""
 
 _RENEW: LiteralString = """
 UPDATE jobs j SET lease_until = now() + make_interval(secs => %(lease)s)
@@ -65,15 +78,12 @@ def claim(
     platform: Database, items: Sequence[Item], *, token: UUID, worker_id: UUID, lease_seconds: float
 ) -> list[ClaimedRow]:
     """Take the jobs that still wait for this very attempt, in the order of `items`; others are someone else's by now."""
-    parameters = {
-        "ids": [job_id for job_id, _ in items],
-        "attempts": [attempt for _, attempt in items],
-        "token": token,
-        "worker_id": worker_id,
-        "lease": lease_seconds,
-    }
-    rows = {row["id"]: row for row in platform.fetch(_CLAIM, parameters)}
-    return [rows[job_id] for job_id, _ in items if job_id in rows]
+    holder = {"token": token, "worker_id": worker_id, "lease": lease_seconds}
+    if len(items) == 1:
+        return list(platform.fetch(_CLAIM_ONE, {"id": items[0][0], "attempt": items[0][1], **holder}))
+    ids, attempts = [job_id for job_id, _ in items], [attempt for _, attempt in items]
+    rows = {row["id"]: row for row in platform.fetch(_CLAIM, {"ids": ids, "attempts": attempts, **holder})}
+    return [rows[job_id] for job_id in ids if job_id in rows]
 
 
 def renew(platform: Database, held: Mapping[UUID, UUID], lease_seconds: float) -> dict[UUID, bool]:

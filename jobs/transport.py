@@ -11,13 +11,13 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 from amqp.exceptions import AMQPError, ChannelError, MessageNacked
 from celery import Celery
 from kombu import Exchange, Producer, Queue
-from kombu.exceptions import OperationalError
+from kombu.exceptions import BatchPublishError, OperationalError
 from redis.exceptions import RedisError
 
 from config.settings import Settings
@@ -26,7 +26,7 @@ from jobs.messages import Item, Message
 
 EPOCH_KEY = "nexus:epoch"
 TICK_QUEUE = "default"
-_AWAY = (OperationalError, OSError, RedisError, AMQPError)
+_AWAY = (OperationalError, BatchPublishError, OSError, RedisError, AMQPError)
 """What a broker raises that cannot be reached, or will not take what it is given."""
 
 
@@ -120,7 +120,7 @@ class Publisher:
         try:
             with (
                 self._producer() as producer,
-                _pipelined(producer) if self._redis else _confirmed(producer, len(messages)),
+                producer.batch() if self._redis else _confirmed(producer, len(messages)),
             ):
                 for message in messages:
                     self._send(message, producer)
@@ -166,38 +166,30 @@ class Publisher:
                 raise
 
     def _send(self, message: Message, producer: Producer) -> None:
+        """As `Celery.send_task` would, at half its cost: it routes, signals and looks for a parent task each time."""
         first_id, attempt = message.items[0]
         single = len(message.items) == 1
-        self._app.send_task(
+        headers, properties, body, _ = self._app.amqp.as_task_v2(
+            f"{first_id}.{attempt + 1}" if single else str(uuid.uuid4()),
             message.kind,
             args=[[[str(job_id), number] for job_id, number in message.items]],
-            task_id=f"{first_id}.{attempt + 1}" if single else None,
-            queue=message.queue,
             ignore_result=True,
-            priority=(_EXPRESS if message.express else _NORMAL) if self._redis else None,
             argsrepr=_shown(message),
-            producer=producer,
-            # A queue that somebody deleted is an error then, and the next attempt, on a new connection, declares it again.
-            mandatory=not self._redis,
+            kwargsrepr="{}",
         )
-
-
-@contextmanager
-def _pipelined(producer: Producer) -> Iterator[None]:
-    """Send what is published in the block to Redis in one pipeline: one round trip instead of one per message.
-
-    kombu has no way to say so; its Redis channel asks `conn_or_acquire` for the client of each push, so for the length of
-    the block that is the pipeline.
-    """
-    channel: Any = producer.channel
-    with channel.conn_or_acquire() as client:
-        pipeline = client.pipeline(transaction=False)
-        channel.conn_or_acquire = lambda _client=None: nullcontext(pipeline)
-        try:
-            yield
-        finally:
-            del channel.conn_or_acquire
-        pipeline.execute()
+        producer.publish(
+            body,
+            routing_key=message.queue,
+            serializer="json",
+            delivery_mode="transient",
+            headers=headers,
+            priority=(_EXPRESS if message.express else _NORMAL) if self._redis else None,
+            # Redis makes a list by pushing to it. On RabbitMQ a queue that somebody deleted is an error then, and the next
+            # attempt, on a new connection, declares it again.
+            declare=None if self._redis else [self._app.amqp.queues[message.queue]],
+            mandatory=not self._redis,
+            **properties,
+        )
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -123,15 +123,13 @@ class Database:
         is one that lost a deadlock.
         """
         for _ in range(_TRIES - 1):
-            # On another connection each time, since `_raw` drops one that failed: psycopg may take a statement for prepared
+            # On another connection each time, since `_once` drops one that failed: psycopg may take a statement for prepared
             # whose preparation the failed pipeline skipped.
-            with (
-                suppress(psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected),
-                self._raw() as connection,
-            ):
-                return _run(connection, statements, scope)
-        with self._raw() as connection:
-            return _run(connection, statements, scope)
+            try:
+                return self._once(statements, scope)
+            except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected):
+                continue
+        return self._once(statements, scope)
 
     def connect(self) -> psycopg.Connection[Any]:
         """A connection of one's own, in autocommit, outside the pool: advisory locks and `CREATE DATABASE`."""
@@ -155,14 +153,13 @@ class Database:
             raise
         return connection
 
-    @contextmanager
-    def _raw(self) -> Iterator[psycopg.Connection[Any]]:
+    def _once(self, statements: Sequence[tuple[LiteralString, Mapping[str, Any]]], scope: Scope) -> list[list[Row]]:
         pooled = self._engine.raw_connection()
         try:
             connection: psycopg.Connection[Any] = pooled.driver_connection  # type: ignore[assignment]  # it is psycopg
             connection.autocommit = True
             try:
-                yield connection
+                return _run(connection, statements, scope)
             finally:
                 if not connection.closed:
                     connection.autocommit = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import Any
 
@@ -56,13 +57,18 @@ def _refuse_wrong_accounts(**_: Any) -> None:
 
 @worker_process_init.connect
 def _start_child(**_: Any) -> None:
-    """In a forked child: make everything anew. A handler that will not stop takes its process with it."""
+    """In a forked child: make everything anew. A handler that will not stop takes its process with it.
+
+    What was imported lives as long as the process, so the garbage collector need not look through it again and again.
+    """
+    gc.freeze()
     runtime.after_fork()
     runtime.runtime().pulse.on_overdue = _leave
 
 
 @worker_ready.connect
 def _announce(sender: Any, **_: Any) -> None:
+    gc.freeze()
     registration.start(runtime.runtime().tenancy.platform, sender)
 
 

@@ -19,6 +19,9 @@ from celery.worker import state
 from celery.worker.consumer import Consumer, Tasks
 
 EVENTS_SECONDS = 0.1
+EVENTS_AT_ONCE = 1000
+"""Events that are sent before their time is up, so that a flood does not grow in memory."""
+
 QUICK_SECONDS = 0.01
 """Messages are quick if a slot has lately begun one at least this often. One that has run for longer is slow."""
 
@@ -26,7 +29,7 @@ LATELY_SECONDS = 0.05
 
 
 class BufferingConsumer(Consumer):
-    """Flushes buffered events after `EVENTS_SECONDS`, or when Celery's own buffer limit is reached."""
+    """Flushes buffered events after `EVENTS_SECONDS`, or when there are `EVENTS_AT_ONCE`. Celery's own limit is 24."""
 
     _flush_is_due = False
 
@@ -35,6 +38,8 @@ class BufferingConsumer(Consumer):
         hub: Any = getattr(self, "hub", None)
         if hub and not self._flush_is_due:
             self._flush_is_due = True
+            dispatcher: Any = self.event_dispatcher
+            dispatcher.buffer_limit = EVENTS_AT_ONCE
             hub.call_later(EVENTS_SECONDS, self._flush_later)
 
     def _flush_later(self) -> None:

@@ -6,6 +6,7 @@ that connection ends, so does its leadership, and a standby takes over within a 
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -153,6 +154,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     Listener(settings, DUE, lambda _: wake.set())
+    gc.freeze()  # what was imported is no garbage
     while not stopped.is_set():
         try:
             lead(settings, tenancy, stopped, wake)
