@@ -6,10 +6,14 @@ from models.platform.dispatch import DispatchPause, TenantLimits
 from models.platform.events import Event
 from models.platform.external_events import ExternalEvent
 from models.platform.idempotent_requests import IdempotentRequest
+from models.platform.identity_links import IdentityLink
+from models.platform.invitations import Invitation
 from models.platform.job_families import JobDependency, JobWait
 from models.platform.jobs import Job, JobKey
+from models.platform.login_throttles import LoginThrottle
 from models.platform.memberships import Membership, MembershipRole, Role, RolePermission
 from models.platform.schedules import Schedule
+from models.platform.second_factors import SecondFactor
 from models.platform.sessions import RefreshToken, Session
 from models.platform.signing_keys import SigningKey
 from models.platform.tenants import Tenant, TenantKey
@@ -18,9 +22,9 @@ from models.platform.webhook_endpoints import WebhookAttempt, WebhookDelivery, W
 from models.platform.workers import KindRuntime, Leader, QueueBacklog, TenantRuntime, Worker, WorkerJobs
 
 __all__ = [
-    "ApiKey", "DispatchPause", "Event", "ExternalEvent", "IdempotentRequest", "Job", "JobDependency", "JobKey",
-    "JobWait", "KindRuntime", "Leader", "Membership", "MembershipRole", "PlatformBase", "QueueBacklog",
-    "RefreshToken", "Role", "RolePermission", "Schedule", "Session", "SigningKey", "Tenant", "TenantKey",
-    "TenantLimits", "TenantRuntime", "User", "WebhookAttempt", "WebhookDelivery", "WebhookEndpoint", "Worker",
-    "WorkerJobs",
+    "ApiKey", "DispatchPause", "Event", "ExternalEvent", "IdempotentRequest", "IdentityLink", "Invitation", "Job",
+    "JobDependency", "JobKey", "JobWait", "KindRuntime", "Leader", "LoginThrottle", "Membership", "MembershipRole",
+    "PlatformBase", "QueueBacklog", "RefreshToken", "Role", "RolePermission", "Schedule", "SecondFactor", "Session",
+    "SigningKey", "Tenant", "TenantKey", "TenantLimits", "TenantRuntime", "User", "WebhookAttempt", "WebhookDelivery",
+    "WebhookEndpoint", "Worker", "WorkerJobs",
 ]  # fmt: skip

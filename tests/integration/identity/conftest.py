@@ -21,6 +21,11 @@ from web.app import create_app
 
 API = "/api/v1"
 PASSWORD = "correct horse battery"
+FREE = {
+    "rate_limit": "1000000/minute",
+    "anonymous_rate_limit": "1000000/minute",
+    "login_address_failures": 1_000_000,
+}
 
 
 _JOIN: LiteralString = (
@@ -77,7 +82,7 @@ class Caller:
 @pytest.fixture(scope="session")
 def app(settings: Settings) -> Iterator[Flask]:
     """The API with a counted platform database and limits that no test reaches."""
-    free = settings.model_copy(update={"rate_limit": "1000000/minute", "anonymous_rate_limit": "1000000/minute"})
+    free = settings.model_copy(update=FREE)
     app = create_app(free)
     tenancy: Tenancy = app.extensions["nexus.tenancy"]
     uncounted = tenancy.platform
