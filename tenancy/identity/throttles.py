@@ -85,6 +85,11 @@ def forgive(platform: Database, tried: Attempt) -> None:
     platform.fetch(_FORGIVE, {"subjects": tried.subjects})
 
 
+def unlock(transaction: Transaction, email: str) -> None:
+    """Forget an account's failures: its owner has shown who they are in another way."""
+    transaction.connection().exec_driver_sql(_FORGET, {"subjects": [account_subject(email)]})
+
+
 def forget(transaction: Transaction, tried: Attempt) -> None:
     """The attempt was right: the account's failures are forgotten. The address only gets this one back, or whoever has an
     account could guess at others' for ever.

@@ -106,11 +106,12 @@ def finish_login(
 def set_password(transaction: Transaction, user_id: UUID, password_hash: str) -> None:
     """Set the password of an account whose owner has just shown to hold its mailbox.
 
-    All its sessions end. If the address was never verified before, whoever made the account may have been somebody else: the
-    second factor that they set goes too.
+    It is not locked any more; its sessions are the caller's to end. If the address was never verified before, whoever made
+    the account may have been somebody else: the second factor that they set goes too.
     """
     user = transaction.get_one(User, user_id, with_for_update=True)
     user.password_hash = password_hash
+    throttles.unlock(transaction, user.email)
     if user.email_verified_at is None:
         second_factors.remove(transaction, user_id)
         transaction.execute(update(User).where(User.id == user_id).values(email_verified_at=func.now()))

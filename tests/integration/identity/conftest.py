@@ -17,6 +17,7 @@ from domain.identity.passwords import hash_password
 from domain.ids import new_id
 from tenancy.access import Tenancy
 from tenancy.database import NO_SCOPE, Database, Row, Scope, tenant_scope
+from tests.integration.identity.mailbox import Mailbox
 from web.app import create_app
 
 API = "/api/v1"
@@ -125,6 +126,24 @@ def make_person(web_tenancy: Tenancy) -> Callable[[], Person]:
 def person(make_person: Callable[[], Person]) -> Person:
     """An account."""
     return make_person()
+
+
+@pytest.fixture
+def mailbox(engine_tenancy: Tenancy) -> Mailbox:
+    """Mails about accounts, with none waiting from before."""
+    box = Mailbox(engine_tenancy)
+    box.deliver()
+    return box
+
+
+@pytest.fixture
+def verified(app: Flask) -> Iterator[None]:
+    """Asks for verified addresses, as in production."""
+    tenancy: Tenancy = app.extensions["nexus.tenancy"]
+    before = tenancy.settings
+    tenancy.settings = before.model_copy(update={"require_verified_email": True})
+    yield
+    tenancy.settings = before
 
 
 @pytest.fixture
