@@ -39,8 +39,13 @@ class Every:
     act: Callable[[], object]
     last: float = -math.inf
 
+    @property
+    def due_at(self) -> float:
+        """From when on it is to be done, on the steady clock."""
+        return self.last + self.seconds
+
     def __call__(self, now: float) -> None:
-        if now - self.last >= self.seconds:
+        if now >= self.due_at:
             self.last = now
             self.act()
 
