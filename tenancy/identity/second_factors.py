@@ -21,6 +21,14 @@ _STATE: LiteralString = """
 SELECT activated_at, cardinality(recovery_hashes) AS recovery_codes_left FROM second_factors
  WHERE user_id = %(user_id)s AND activated_at IS NOT NULL
 """
+_UNDER_OTHERS: LiteralString = """
+SELECT user_id, secret_sealed FROM second_factors
+ WHERE substring(secret_sealed FROM 1 FOR length(%(active)s)) <> %(active)s
+"""
+_REPLACE: LiteralString = """
+UPDATE second_factors SET secret_sealed = %(new)s WHERE user_id = %(user_id)s AND secret_sealed = %(old)s
+RETURNING user_id
+"""
 
 
 def state(platform: Database, user_id: UUID) -> Row:
@@ -84,6 +92,19 @@ def check(transaction: Transaction, ring: MasterRing, user_id: UUID, code: str |
 def remove(transaction: Transaction, user_id: UUID) -> None:
     """Remove a second factor without its code."""
     transaction.execute(delete(SecondFactor).where(SecondFactor.user_id == user_id))
+
+
+def rewrap(platform: Database, ring: MasterRing) -> int:
+    """Seal anew, under the active master key, each secret that another one seals; returns how many. For the engine's account.
+
+    Raises `SealBroken` if its master key is not in the ring.
+    """
+    written = 0
+    for row in platform.fetch(_UNDER_OTHERS, {"active": ring.active_id.encode() + b"\0"}):
+        old, place = bytes(row["secret_sealed"]), _place(row["user_id"])
+        new = seal(ring, open_sealed(ring, old, place), place)
+        written += len(platform.fetch(_REPLACE, {"user_id": row["user_id"], "old": old, "new": new}))
+    return written
 
 
 def _use(transaction: Transaction, ring: MasterRing, factor: SecondFactor, code: str) -> None:

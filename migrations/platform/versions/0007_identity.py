@@ -109,6 +109,7 @@ def _protect() -> None:
     protect(
         "second_factors",
         f"CREATE POLICY own_factor ON second_factors TO nexus_web USING ({own}) WITH CHECK ({own})",
+        f"CREATE POLICY engine_rows ON second_factors TO nexus_engine {anyone}",
     )
     protect(
         "invitations",
@@ -118,9 +119,12 @@ def _protect() -> None:
 
 
 def _grant() -> None:
-    """The engine makes links for mails and reads invitations; it can use neither, and sees no secret of a login."""
+    """The engine makes links for mails and reads invitations, and can use neither. Of second factors it sees what a change of
+    the master key has to seal anew.
+    """
     op.execute("GRANT SELECT, DELETE ON identity_links TO nexus_web")
     op.execute("GRANT SELECT, INSERT, UPDATE ON identity_links TO nexus_engine")
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON login_throttles, second_factors, invitations TO nexus_web")
     op.execute("GRANT SELECT (failed_at), DELETE ON login_throttles TO nexus_engine")
     op.execute("GRANT SELECT ON invitations TO nexus_engine")
+    op.execute("GRANT SELECT (user_id, secret_sealed), UPDATE (secret_sealed) ON second_factors TO nexus_engine")

@@ -14,7 +14,9 @@ from flask.testing import FlaskClient
 
 from domain.identity.lockout import account_subject
 from tenancy.access import Tenancy
+from tenancy.identity.second_factors import check, rewrap
 from tenancy.scopes import user_scope
+from tenancy.vault import MasterRing, SealBroken
 from tests.integration.identity.conftest import API, PASSWORD, Caller, Person, refused, tokens
 from tests.integration.identity.mailbox import Mailbox
 from tests.integration.identity.test_recovery import forgot
@@ -206,6 +208,20 @@ def test_a_secret_lies_sealed_and_only_its_owners_transactions_see_it(
     assert web_tenancy.platform.fetch(query, {"id": person.id}) == []
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         engine_tenancy.platform.fetch(query, {"id": person.id})
+
+
+def test_secrets_follow_the_master_key_that_is_active(
+    client: FlaskClient, person: Person, enrolled: App, codes: list[str], web_tenancy: Tenancy, engine_tenancy: Tenancy
+) -> None:
+    old = web_tenancy.ring
+    ring = MasterRing((("rewrapped", b"r" * 32), *old.keys))
+    assert rewrap(engine_tenancy.platform, ring) >= 1
+    assert rewrap(engine_tenancy.platform, ring) == 0
+    with pytest.raises(SealBroken), web_tenancy.platform.session(user_scope(person.id)) as transaction:
+        check(transaction, old, person.id, enrolled.code())
+    with web_tenancy.platform.session(user_scope(person.id)) as transaction:
+        check(transaction, MasterRing(ring.keys[:1]), person.id, enrolled.code())
+    assert rewrap(engine_tenancy.platform, MasterRing((*old.keys, ring.keys[0]))) >= 1
 
 
 def test_a_key_has_no_second_factor(
