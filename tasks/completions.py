@@ -21,6 +21,7 @@ from jobs.handlers import handles
 from jobs.payloads.completions import GetCompletionSchema
 from models.tenant import ApiCallLog
 from providers.llm import (
+    Account,
     CompletionProvider,
     CompletionRequest,
     CompletionResponse,
@@ -109,8 +110,7 @@ def _provider(context: JobContext, chosen: Route) -> CompletionProvider:
         "sandbox": (None, None),
     }[chosen.provider]
     key = context.tenant.llm_key if chosen.key_source == "tenant" else platform_key and platform_key.get_secret_value()
-    left = context.deadline - time.monotonic()
-    return completion_provider(chosen.provider, key or "", base_url, timeout=max(0.1, min(LONGEST_CALL, left)))
+    return completion_provider(Account(chosen.provider, key or "", base_url))
 
 
 def _request(
@@ -122,7 +122,9 @@ def _request(
 ) -> CompletionRequest:
     """The key is the same when a job asks the same again in its next attempt, and another for its other questions."""
     asked = json.dumps([chosen.provider, chosen.model, [dict(one) for one in messages], max_tokens, temperature])
+    left = context.deadline - time.monotonic()
     return CompletionRequest(
+        timeout=max(0.1, min(LONGEST_CALL, left)),
         model=chosen.model,
         messages=tuple(Message(cast("Role", one["role"]), one["content"]) for one in messages),
         max_tokens=max_tokens,
