@@ -18,7 +18,7 @@ from jobs import provisioning, reconcile, retention
 from jobs.backlog import Meter
 from jobs.firing import fire_due
 from jobs.kinds import QUEUES
-from jobs.transport import Publisher
+from jobs.publisher import Publisher
 from jobs.waits import Waits
 from tenancy.access import Tenancy
 from tenancy.database import Database

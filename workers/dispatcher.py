@@ -28,8 +28,9 @@ from jobs.controls import Controls
 from jobs.dispatch import Pool, Scheduler, take_back
 from jobs.hints import DUE, Listener
 from jobs.packing import pack
+from jobs.publisher import Publisher
 from jobs.runtimes import Usage, means, usage_since
-from jobs.transport import Publisher, celery_app
+from jobs.transport import celery_app
 from tenancy.access import Tenancy
 from workers.chores import Every, chores
 
