@@ -56,6 +56,11 @@ class Gathering(Generic[Key, Asked, Answer]):
             raise entry.error
         return entry.answers[0]
 
+    def __len__(self) -> int:
+        """How many wait for a turn that has not begun."""
+        with self._lock:
+            return sum(len(waiting) for waiting in self._waiting.values())
+
     def _lead(self, key: Key, own: _Entry[Asked, Answer]) -> None:
         with self._lock:
             waiting = self._waiting[key]
