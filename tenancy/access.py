@@ -62,15 +62,23 @@ class Tenancy:
     def session(self, tenant_id: UUID) -> Iterator[Session]:
         """A transaction in the tenant's database that sees that tenant's rows only.
 
-        Raises `TenantUnavailable` if the tenant has no database yet, `NotNow` if the database cannot be connected to, and
-        `Transient` if it goes away in the middle.
+        Raises `TenantUnavailable` if the tenant has no database yet or its data is being moved, `NotNow` if the database
+        cannot be connected to, and `Transient` if it goes away in the middle.
         """
         record = self.directory.get(tenant_id)
+        if record.is_closed:
+            raise TenantUnavailable(f"Tenant {tenant_id} is {record.state}: its data is being moved.")
+        with self.database(record) as database, database.session(tenant_scope(tenant_id)) as session:
+            yield session
+
+    @contextmanager
+    def database(self, record: TenantRecord) -> Iterator[Database]:
+        """The database that a record names, for who moves, exports or erases a tenant. Raises as `session`."""
         if record.dsn is None:
-            raise TenantUnavailable(f"Tenant {tenant_id} has no database yet: it is {record.state}.")
+            raise TenantUnavailable(f"Tenant {record.id} has no database yet: it is {record.state}.")
         try:
-            with self._engines.use(record.dsn) as database, database.session(tenant_scope(tenant_id)) as session:
-                yield session
+            with self._engines.use(record.dsn) as database:
+                yield database
         except PoolTimeout:
             raise Transient("All connections to the tenant's database are in use.", code="tenant_busy") from None
         except DBAPIError as error:
