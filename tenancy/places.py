@@ -93,8 +93,14 @@ class OwnDatabase:
         return [("create the login role", create_role), ("clone the database", create_database), ("grant", grant)]
 
     def drop(self, server: Server) -> None:
-        """The database with all that is in it, and the role."""
+        """The database with all that is in it, and the role.
+
+        Whoever is still connected as the role is thrown out, which only who has the role's privileges may do.
+        """
         with server() as connection:
+            if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (self.role,)).fetchone():
+                connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(self.role)))
+                connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(self.role)))
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(self.database)))
             connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(self.role)))
 

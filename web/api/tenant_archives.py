@@ -44,7 +44,7 @@ def list_archives(query: dict[str, Any], tenant_id: UUID) -> tuple[Envelope[Row]
 @blueprint.route("", methods=["POST"])
 @can("tenant:restore", states=ACTIVE | {"suspended"})
 @blueprint.response(201, ArchiveSchema)
-@blueprint.doc(requestBody={"required": True, "content": {"application/zip": _FILE}})
+@blueprint.doc(requestBody={"required": True, "content": {"application/octet-stream": _FILE}})
 def upload_archive(tenant_id: UUID) -> Response:
     """Bring an archive that this platform made, to restore it here. Bringing it again answers as the first time.
 

@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from config.settings import Settings
 from domain.ids import new_id
 from jobs.tenant_life import submit_erasures
-from models.platform import User
 from tenancy.access import Tenancy
 from tenancy.database import tenant_scope
 from tenancy.life.contents import PLATFORM, tenant_tables
@@ -47,7 +46,7 @@ def fill(caller: Caller, tenancy: Tenancy) -> None:
     """Rows in every corner, and objects."""
     for number in range(3):
         caller.put(
-            f"/api/v1/documents/{number}", json={"title": f"Title {number}", "body": "Ünïcödé \\ \" and a\nbreak"}
+            f"/api/v1/search/documents/{number}", json={"title": f"Title {number}", "body": 'Ünïcödé \\ " and a\nbreak'}
         )
     caller.post("/api/v1/schedules", json={"name": "daily", "kind": "system.ping", "payload": {"message": "s3cret"},
                                            "cron": "0 6 * * *", "timezone": "Europe/Berlin"})  # fmt: skip
@@ -60,6 +59,7 @@ def fill(caller: Caller, tenancy: Tenancy) -> None:
             "INSERT INTO customers (tenant_id, id, name, email) VALUES (%s, %s, 'Ada', 'ada@example.com')",
             (caller.tenant_id, new_id()),
         )
+    tenancy.platform.fetch("UPDATE events SET relay_at = NULL WHERE tenant_id = %(id)s", {"id": caller.tenant_id})
     bucket = tenancy.bucket(caller.tenant_id)
     bucket.put("reports/ä.txt", "Größe".encode())
     bucket.put("empty", b"")
@@ -134,7 +134,11 @@ def test_a_deleted_tenant_can_be_taken_back_to_what_it_was(
 
 
 def test_the_operators_tenant_is_not_deleted(
-    app: Any, web_tenancy: Tenancy, engine_tenancy: Tenancy, prepared: tuple[Settings, Any], sign_in: Callable[..., Caller]
+    app: Any,
+    web_tenancy: Tenancy,
+    engine_tenancy: Tenancy,
+    prepared: tuple[Settings, Any],
+    sign_in: Callable[..., Caller],
 ) -> None:
     from domain.errors import Permanent
     from tenancy.holding import Hold
@@ -160,10 +164,12 @@ def test_a_tenant_that_is_exported_erased_and_restored_is_equal_row_by_row(
 ) -> None:
     caller = sign_in(make_tenant(tier), user)
     fill(caller, engine_tenancy)
-    archive = life(caller, engine_tenancy, "export")
     before, objects = rows_of(engine_tenancy, caller.tenant_id), objects_of(engine_tenancy, caller.tenant_id)
+    archive = life(caller, engine_tenancy, "export")
     assert len(objects) == 2
-    assert {"documents", "customers", "schedules", "jobs", "webhook_endpoints"} <= {name for name in before if before[name]}
+    assert {"documents", "customers", "schedules", "jobs", "webhook_endpoints"} <= {
+        name for name in before if before[name]
+    }
     path = f"/api/v1/tenants/{caller.tenant_id}/archives/{archive['id']}/content"
     file = caller.get(path).data
     secret = caller.get("/api/v1/schedules").json["items"][0]["id"]
@@ -175,8 +181,11 @@ def test_a_tenant_that_is_exported_erased_and_restored_is_equal_row_by_row(
     assert brought.status_code == 201, brought.json
     life(anew, engine_tenancy, "restore", archive_id=brought.json["id"])
     after = rows_of(engine_tenancy, anew.tenant_id)
-    own = {"roles", "role_permissions", "memberships", "membership_roles"}
-    assert {name: after[name] for name in after if name not in own} == {name: before[name] for name in before if name not in own}
+    assert set(before["events"]) <= set(after["events"]), "and one that tells of the restore"
+    own = {"roles", "role_permissions", "memberships", "membership_roles", "events"}
+    assert {name: after[name] for name in after if name not in own} == {
+        name: before[name] for name in before if name not in own
+    }
     assert objects_of(engine_tenancy, anew.tenant_id) == objects
     assert anew.get(f"/api/v1/schedules/{secret}").json["payload"] == {"message": "s3cret", "seconds": 0.0}
     assert state(anew) == "active"
@@ -211,7 +220,9 @@ def test_an_erased_tenant_leaves_nothing_but_a_certificate_that_can_be_verified(
         for name in [*platform_names(), "tenant_keys"]
     }
     assert {name: rows for name, rows in left.items() if rows} == {}
-    certificate = caller.client.get(f"/api/v1/admin/erasure-certificates/{result['certificate_id']}", headers=operator).json
+    certificate = caller.client.get(
+        f"/api/v1/admin/erasure-certificates/{result['certificate_id']}", headers=operator
+    ).json
     key = Ed25519PublicKey.from_public_bytes(b64decode(certificate["public_key"]))
     key.verify(b64decode(certificate["signature"]), certificate["statement"].encode())
     told = json.loads(certificate["statement"])
@@ -219,7 +230,7 @@ def test_an_erased_tenant_leaves_nothing_but_a_certificate_that_can_be_verified(
     assert told["destroyed"]["database"]["documents"] == 3
     assert told["destroyed"]["objects"]["objects"] == 3
     assert told["destroyed"]["platform"]["schedules"] == 1
-    assert told["asked_by"] == f"user:{user}"
+    assert told["asked_by"] == "system:test"
 
 
 def test_a_copy_beside_its_living_original_has_ids_of_its_own(
@@ -229,14 +240,17 @@ def test_a_copy_beside_its_living_original_has_ids_of_its_own(
     fill(caller, engine_tenancy)
     archive = life(caller, engine_tenancy, "export")
     before = rows_of(engine_tenancy, caller.tenant_id)
+    before.pop("events")
     file = caller.get(f"/api/v1/tenants/{caller.tenant_id}/archives/{archive['id']}/content").data
     beside.post(f"/api/v1/tenants/{beside.tenant_id}/archives", data=file, content_type="application/zip")
     assert life(beside, engine_tenancy, "restore", archive_id=archive["id"])["is_copy"]
     after = rows_of(engine_tenancy, beside.tenant_id)
+    after.pop("events")  # one more tells of the restore
     assert {name: len(rows) for name, rows in after.items()} == {name: len(rows) for name, rows in before.items()}
     ids = [{json.loads(line)["id"] for line in rows["jobs"]} for rows in (before, after)]
     assert ids[0].isdisjoint(ids[1])
-    assert rows_of(engine_tenancy, caller.tenant_id) == before
+    untouched = rows_of(engine_tenancy, caller.tenant_id)
+    assert {**untouched, "events": None} == {**before, "events": None}
     assert [job["state"] for job in beside.get("/api/v1/jobs?kind=system.ping").json["items"]] == ["succeeded"] * 2
 
 
@@ -250,16 +264,18 @@ def test_an_archive_that_was_changed_is_refused_and_changes_nothing(caller: Call
     with zipfile.ZipFile(io.BytesIO(bytes(file))) as opened, zipfile.ZipFile(out, "w") as altered:
         for name in opened.namelist():
             altered.writestr(name, opened.read(name).replace(b"Title 1", b"Title 9"))
-    for body, code in ((out.getvalue(), "archive_damaged"), (bytes(file[:-100]), "archive_damaged"), (b"no", "archive_damaged")):
+    for body, code in (
+        (out.getvalue(), "archive_damaged"),
+        (bytes(file[:-100]), "archive_damaged"),
+        (b"no", "archive_damaged"),
+    ):
         answer = caller.post(path, data=body, content_type="application/zip")
         assert answer.status_code == 422
         assert answer.json["errors"][0]["code"] == code
     assert caller.get(path).json["items"] == []
 
 
-def test_a_stranger_cannot_restore_what_others_owned(
-    caller: Caller, stranger: Caller, engine_tenancy: Tenancy
-) -> None:
+def test_a_stranger_cannot_restore_what_others_owned(caller: Caller, stranger: Caller, engine_tenancy: Tenancy) -> None:
     archive = life(caller, engine_tenancy, "export")
     file = caller.get(f"/api/v1/tenants/{caller.tenant_id}/archives/{archive['id']}/content").data
     answer = stranger.post(f"/api/v1/tenants/{stranger.tenant_id}/archives", data=file, content_type="application/zip")
@@ -272,13 +288,16 @@ def test_a_pooled_tenant_moves_into_a_database_of_its_own_with_every_row(
 ) -> None:
     fill(caller, engine_tenancy)
     before = rows_of(engine_tenancy, caller.tenant_id)
+    before.pop("events")
     old = engine_tenancy.record(caller.tenant_id)
     life(caller, engine_tenancy, "change-tier", tier="dedicated")
     assert (engine_tenancy.record(caller.tenant_id).tier, state(caller)) == ("dedicated", "active")
-    assert rows_of(engine_tenancy, caller.tenant_id) == before
+    after = rows_of(engine_tenancy, caller.tenant_id)
+    after.pop("events")  # one more tells of the move
+    assert after == before
     with engine_tenancy.database(old) as pool, pool.session(tenant_scope(caller.tenant_id)) as session:
         assert session.connection().exec_driver_sql("SELECT count(*) FROM documents").scalar() == 0
-    assert caller.get("/api/v1/documents").status_code in {200, 405}
+    assert caller.get("/api/v1/search/documents/0").json["title"] == "Title 0"
     again = caller.post(f"/api/v1/tenants/{caller.tenant_id}/change-tier", json={"tier": "dedicated"})
     assert again.status_code == 202, "and the job says that it is dedicated already"
 
