@@ -110,7 +110,9 @@ def _code() -> str:
     if given is not None:
         return given
     if not sys.stdin.isatty():
-        raise CommandFailed("the account has a second factor: set NEXUS_CODE to a code of the app, or to a recovery code")
+        raise CommandFailed(
+            "the account has a second factor: set NEXUS_CODE to a code of the app, or to a recovery code"
+        )
     return str(click.prompt("Code", err=True))
 
 

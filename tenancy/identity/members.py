@@ -9,7 +9,6 @@ from typing import LiteralString
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, func, select, update
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session as Transaction
 
 from domain.errors import FieldError, InvalidPayload, NotFound
@@ -53,15 +52,12 @@ def check_gives(held: Collection[str], roles: Iterable[KnownRole]) -> None:
 def add(transaction: Transaction, tenant_id: UUID, user_id: UUID, role_ids: Iterable[UUID]) -> bool:
     """Make the user a member with these roles, as far as they are still there; False, and nothing, for who is one already."""
     _queue_up(transaction, tenant_id)
-    joined = transaction.scalar(
-        insert(Membership)
-        .values(tenant_id=tenant_id, user_id=user_id)
-        .on_conflict_do_nothing()
-        .returning(Membership.user_id)
-    )
-    if joined is not None:
-        _give(transaction, tenant_id, user_id, role_ids)
-    return joined is not None
+    if transaction.get(Membership, (tenant_id, user_id)) is not None:
+        return False
+    transaction.add(Membership(tenant_id=tenant_id, user_id=user_id))
+    transaction.flush()
+    _give(transaction, tenant_id, user_id, role_ids)
+    return True
 
 
 def set_roles(
