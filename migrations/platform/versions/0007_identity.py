@@ -114,17 +114,17 @@ def _protect() -> None:
     protect(
         "invitations",
         tenant_rows("invitations", role="nexus_web"),
-        "CREATE POLICY engine_rows ON invitations FOR SELECT TO nexus_engine USING (true)",
+        f"CREATE POLICY engine_rows ON invitations TO nexus_engine {anyone}",
     )
 
 
 def _grant() -> None:
-    """The engine makes links for mails and reads invitations, and can use neither. Of second factors it sees what a change of
+    """The engine makes links for mails, reads invitations and erases those of a tenant, and can use neither. Of second factors it sees what a change of
     the master key has to seal anew.
     """
     op.execute("GRANT SELECT, DELETE ON identity_links TO nexus_web")
     op.execute("GRANT SELECT, INSERT, UPDATE ON identity_links TO nexus_engine")
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON login_throttles, second_factors, invitations TO nexus_web")
     op.execute("GRANT SELECT (failed_at), DELETE ON login_throttles TO nexus_engine")
-    op.execute("GRANT SELECT ON invitations TO nexus_engine")
+    op.execute("GRANT SELECT, DELETE ON invitations TO nexus_engine")
     op.execute("GRANT SELECT (user_id, secret_sealed), UPDATE (secret_sealed) ON second_factors TO nexus_engine")

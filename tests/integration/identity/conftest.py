@@ -128,6 +128,13 @@ def person(make_person: Callable[[], Person]) -> Person:
     return make_person()
 
 
+@pytest.fixture(autouse=True)
+def forgotten_failures(web_tenancy: Tenancy) -> Iterator[None]:
+    """What fails here on purpose locks the address of no other test."""
+    yield
+    web_tenancy.platform.fetch("DELETE FROM login_throttles", {})
+
+
 @pytest.fixture
 def mailbox(engine_tenancy: Tenancy) -> Mailbox:
     """Mails about accounts, with none waiting from before."""
