@@ -84,8 +84,8 @@ class Tenancy:
         record = self.directory.get(tenant_id)
         if record.is_closed:
             raise TenantUnavailable(f"Tenant {tenant_id} is {record.state}: its data is being moved.")
-        with self.database(record) as database, database.session(tenant_scope(tenant_id)) as session:
-            yield session
+        with self.database(record) as database:
+            yield database
 
     @contextmanager
     def database(self, record: TenantRecord) -> Iterator[Database]:
