@@ -18,6 +18,7 @@ from domain.webhooks.delivery import MAX_ATTEMPTS, RETRY_SECONDS
 from jobs.payloads.billing import BillingCycleSchema, WebhookProcessSchema
 from jobs.payloads.completions import CompletionCreateSchema
 from jobs.payloads.events import EventHandleSchema, WebhookDeliverSchema
+from jobs.payloads.isolation import VerifyIsolationSchema
 from jobs.payloads.notifications import NotificationDeliverSchema
 from jobs.payloads.search import SearchQuerySchema, SearchSourceSchema
 from jobs.payloads.system import PingSchema, TenantCompensateSchema, TenantProvisionSchema
@@ -61,6 +62,14 @@ KINDS: dict[str, Kind] = {
         Kind(
             "tenant.compensate", "provisioning", TenantCompensateSchema, None, RetryPolicy(10, 1.0, 600.0),
             timedelta(minutes=10), batchable=False, needs_active_tenant=False,
+        ),
+        Kind(
+            "tenant.verify_isolation", "provisioning", VerifyIsolationSchema, "tenant:update", QUICK_RETRY,
+            timedelta(minutes=10), batchable=False,
+        ),
+        Kind(
+            "platform.verify_isolation", "provisioning", VerifyIsolationSchema, None, QUICK_RETRY,
+            timedelta(hours=6), batchable=False,
         ),
         Kind("notification.deliver", "notifications", NotificationDeliverSchema, "notification:create", PROVIDER_RETRY),
         Kind(
