@@ -23,6 +23,7 @@ from domain.identity.emails import normalise_email
 from domain.identity.passwords import hash_password
 from domain.ids import new_id
 from models.platform import Tenant, User
+from tenancy.budget import check_budget
 from tenancy.database import Database
 from tenancy.identity.signing_keys import ensure_signing_key
 from tenancy.migrations import upgrade
@@ -72,6 +73,7 @@ def prepare(settings: Settings) -> Prepared:
     owner = Database(settings.owner_dsn, pool_size=2, application_name="nexus prepare")
     try:
         with _alone(owner) as connection:
+            check_budget(settings, connection)
             _create_groups(connection)
             web, engine = (_create_login(connection, settings, group) for group in (WEB_ROLE, ENGINE_ROLE))
             restrict_connect(connection, platform_database(settings), web, engine)
