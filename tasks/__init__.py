@@ -8,8 +8,8 @@ from importlib import import_module
 from config.settings import Settings
 
 MODULES = (
-    "accounts", "billing", "completions", "events", "notifications", "search", "system", "tenant_life", "tenants",
-    "webhook_endpoints", "webhooks",
+    "accounts", "billing", "completions", "events", "isolation", "notifications", "search", "system", "tenant_life",
+    "tenants", "webhook_endpoints", "webhooks",
 )  # fmt: skip
 """Every module that binds a handler, a subscriber or a service."""
 
