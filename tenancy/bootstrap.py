@@ -24,6 +24,7 @@ from domain.ids import new_id
 from models.platform import Tenant, User
 from tenancy.database import Database
 from tenancy.identity.signing_keys import ensure_signing_key
+from tenancy.masters import open_ring
 from tenancy.migrations import upgrade
 from tenancy.provisioning import create_tenant
 from tenancy.scopes import operator_scope, user_scope
@@ -37,7 +38,6 @@ from tenancy.servers import (
     template_name,
     with_database,
 )
-from tenancy.vault import MasterRing
 
 DEFAULT_ADMIN = "admin@example.com"
 
@@ -149,7 +149,7 @@ def _ensure_pool(connection: psycopg.Connection[Any], settings: Settings) -> Non
 
 def _ensure_administrator(settings: Settings) -> Prepared:
     web = Database(settings.web_dsn, pool_size=1, application_name="nexus prepare")
-    ring = MasterRing(settings.master_key_ring)
+    ring = open_ring(settings)
     try:
         ensure_signing_key(web, ring)
         with web.session(operator_scope()) as session:

@@ -113,8 +113,12 @@ class Provisioner:
         self._owner = Database(settings.owner_dsn, pool_size=1, application_name="nexus provisioning")
         self._seized: psycopg.Connection[Any] | None = None
         self.database = f"nexus_t_{tenant_id.hex}"
-        self.role = f"nexus_r_{self._derived('role')[:24]}"
-        self._password = self._derived("password")
+        # The DSN tells once there is one: the key that both were derived from may have been destroyed by a rotation.
+        known = (
+            {} if record.dsn is None or record.tier != "dedicated" else psycopg.conninfo.conninfo_to_dict(record.dsn)
+        )
+        self.role = str(known.get("user") or f"nexus_r_{self._derived('role')[:24]}")
+        self._password = str(known.get("password") or self._derived("password"))
 
     def steps(self) -> list[tuple[str, Step]]:
         """The steps in order, each with the words that progress shows."""
