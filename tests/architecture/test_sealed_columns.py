@@ -22,7 +22,9 @@ def sealed(metadata: MetaData) -> set[tuple[str, str]]:
 
 def test_every_sealed_column_of_the_platform_is_in_the_registry() -> None:
     rotated = {(table.name, column) for table in PLATFORM for column in table.columns}
-    others = {(name, column) for kept in (UNDER_MASTER, SHORT_LIVED) for name, names in kept.items() for column in names}
+    others = {
+        (name, column) for kept in (UNDER_MASTER, SHORT_LIVED) for name, names in kept.items() for column in names
+    }
     assert rotated.isdisjoint(others)
     assert rotated | others == sealed(PlatformBase.metadata)
 

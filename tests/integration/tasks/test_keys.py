@@ -57,7 +57,7 @@ def under(tenancy: Tenancy, tenant_id: UUID) -> dict[str, set[bytes]]:
 
 
 @pytest.fixture
-def filled(engine_tenancy: Tenancy, tenant: UUID) -> Iterator[dict[str, Any]]:
+def filled(engine_tenancy: Tenancy, tenant: UUID) -> dict[str, Any]:
     """A dedicated tenant with something sealed in every table of the registry."""
     vault = engine_tenancy.vault(tenant)
     ids: dict[str, Any] = {"tenant": tenant, "endpoint": new_id(), "schedule": new_id()}
@@ -76,7 +76,7 @@ def filled(engine_tenancy: Tenancy, tenant: UUID) -> Iterator[dict[str, Any]]:
     )
     with platform.session(tenant_scope(tenant)) as session:
         values = {"url": "https://example.com/hook", "description": "", "event_types": ["*"]}
-        endpoint, ids["secret"] = create(session, vault, ids["endpoint"], values, enabled=True, created_by="user:x")
+        _endpoint, ids["secret"] = create(session, vault, ids["endpoint"], values, enabled=True, created_by="user:x")
         session.add(
             Schedule(
                 id=ids["schedule"], tenant_id=tenant, name="s", kind="system.ping", cron="@daily", timezone="UTC", missed="skip",
@@ -98,7 +98,7 @@ def filled(engine_tenancy: Tenancy, tenant: UUID) -> Iterator[dict[str, Any]]:
             (attempt, tenant, delivery, vault.seal(b"no", "webhook_attempts", "response_sealed", attempt)),
         )
     ids["attempt"] = attempt
-    yield ids
+    return ids
 
 
 def test_a_rotation_puts_everything_under_a_new_key_and_all_of_it_still_opens(
@@ -177,7 +177,9 @@ def test_the_old_key_is_destroyed_by_a_job_of_its_own_once_nothing_can_need_it(
     assert destroy_keys(again, payload) == {"destroyed": [1], "resealed": 0, "unreadable": 0}
     assert [each["version"] for each in rotation.versions(engine_tenancy, tenant)] == [2]
     assert_opens(engine_tenancy, filled)
-    assert result_of(submission(engine_tenancy, tenant, "system.ping", late).row, engine_tenancy.vault(tenant)) == "late"
+    assert (
+        result_of(submission(engine_tenancy, tenant, "system.ping", late).row, engine_tenancy.vault(tenant)) == "late"
+    )
 
 
 def test_the_newest_key_is_never_destroyed(engine_tenancy: Tenancy, make_context: MakeContext, tenant: UUID) -> None:
@@ -243,9 +245,7 @@ def test_a_value_that_no_key_opens_does_not_hold_up_a_rotation(
     engine_tenancy: Tenancy, make_context: MakeContext, pooled_tenant: UUID
 ) -> None:
     damaged = submit(engine_tenancy, NewJob("system.ping", {}, system("test", pooled_tenant))).id
-    engine_tenancy.platform.fetch(
-        "UPDATE jobs SET payload_sealed = 'damaged' WHERE id = %(id)s", {"id": damaged}
-    )
+    engine_tenancy.platform.fetch("UPDATE jobs SET payload_sealed = 'damaged' WHERE id = %(id)s", {"id": damaged})
     assert rotate(make_context, pooled_tenant)["unreadable"] == 1
 
 
@@ -281,9 +281,7 @@ def test_the_tenants_account_is_still_known_when_the_key_that_it_was_derived_fro
     role = saga.role
     saga.close()
     rotate(make_context, tenant)
-    engine_tenancy.platform.fetch(
-        "DELETE FROM tenant_keys WHERE tenant_id = %(id)s AND version = 1", {"id": tenant}
-    )
+    engine_tenancy.platform.fetch("DELETE FROM tenant_keys WHERE tenant_id = %(id)s AND version = 1", {"id": tenant})
     engine_tenancy.directory.forget(tenant)
     saga = Provisioner(engine_tenancy.settings, engine_tenancy, tenant)
     assert saga.role == role
