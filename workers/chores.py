@@ -18,7 +18,7 @@ from jobs import provisioning, reconcile, retention
 from jobs.backlog import Meter
 from jobs.firing import fire_due
 from jobs.kinds import QUEUES
-from jobs.transport import Publisher
+from jobs.publisher import Publisher
 from jobs.waits import Waits
 from tenancy.access import Tenancy
 from tenancy.database import Database
@@ -39,8 +39,13 @@ class Every:
     act: Callable[[], object]
     last: float = -math.inf
 
+    @property
+    def due_at(self) -> float:
+        """From when on it is to be done, on the steady clock."""
+        return self.last + self.seconds
+
     def __call__(self, now: float) -> None:
-        if now - self.last >= self.seconds:
+        if now >= self.due_at:
             self.last = now
             self.act()
 
