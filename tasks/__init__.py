@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 MODULES = (
-    "billing", "completions", "events", "keys", "notifications", "search", "system", "tenants", "webhook_endpoints",
+    "billing", "completions", "events", "fleet", "keys", "notifications", "search", "system", "tenants", "webhook_endpoints",
     "webhooks",
 )  # fmt: skip
 """Every module that binds a handler, a subscriber or a service."""

@@ -137,13 +137,8 @@ def _ensure_pool(connection: psycopg.Connection[Any], settings: Settings) -> Non
     database = pool_database(settings)
     name, password = settings.login_role("nexus_pool")
     ensure_login_role(connection, name, password)
-    clone_template(connection, database)
+    clone_template(connection, database)  # one that is there is migrated by a wave, as every tenant's database
     restrict_connect(connection, database, name)
-    pool = Database(with_database(settings, database), pool_size=1, application_name="nexus pool")
-    try:
-        upgrade("tenant", pool)
-    finally:
-        pool.dispose()
     grant_tables(with_database(settings, database), name)
 
 

@@ -35,7 +35,6 @@ def list_keys() -> dict[str, Any]:
     202, JobSchema, description="The job that wraps the tenants' data keys anew, in the operator's tenant."
 )
 @blueprint.alt_response(200, schema=JobSchema, description="The job finished while it was waited for.")
-@blueprint.doc(parameters=["Wait", "Prefer"])
 def rewrap() -> Response:
     """Put every signing key, and by a job every tenant's data key, under the active master key.
 

@@ -111,7 +111,6 @@ def update(change: dict[str, Any], tenant_id: UUID) -> Response:
 @can("tenant:update")
 @blueprint.response(202, JobSchema, description="The job that seals everything anew.")
 @blueprint.alt_response(200, schema=JobSchema, description="The job finished while it was waited for.")
-@blueprint.doc(parameters=["Wait", "Prefer"])
 def rotate_keys(tenant_id: UUID) -> Response:
     """Give the tenant a new data key and seal everything anew under it, while everybody goes on working.
 
