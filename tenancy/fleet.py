@@ -24,7 +24,8 @@ from tenancy.servers import with_database
 LOCK_TIMEOUT: LiteralString = "2s"
 """How long a migration may wait for a lock: whoever comes after it waits as long."""
 
-_PLACED: LiteralString = "state IN ('active', 'suspended', 'migrating', 'deleting') AND database_name IS NOT NULL"
+_PLACED: LiteralString = "state IN ('active', 'suspended', 'deleting') AND database_name IS NOT NULL"
+"""A tenant whose data is being moved or replaced is left alone; it is behind when it comes back, and shown so."""
 
 # Pooled tenants share a database, so one of them stands for all. The pool comes last: it is many tenants at once.
 _BEHIND: LiteralString = f"""
@@ -80,7 +81,7 @@ def owners_database(tenancy: Tenancy, place: Place) -> Database:
     """The database, through the account that owns its schema: on the tenant's own server, the account that was given."""
     dsn = with_database(tenancy.settings, place.database)
     if place.tier == "external":
-        dsn = tenancy.record(place.tenant_id).dsn or dsn
+        dsn = tenancy.record(place.tenant_id).server_dsn or dsn
     return Database(dsn, pool_size=1, application_name="nexus fleet", timeout=5.0)
 
 

@@ -278,13 +278,13 @@ def test_the_tenants_account_is_still_known_when_the_key_that_it_was_derived_fro
     engine_tenancy: Tenancy, make_context: MakeContext, tenant: UUID
 ) -> None:
     saga = Provisioner(engine_tenancy.settings, engine_tenancy, tenant)
-    role = saga.role
+    role = saga.place.role
     saga.close()
     rotate(make_context, tenant)
     engine_tenancy.platform.fetch("DELETE FROM tenant_keys WHERE tenant_id = %(id)s AND version = 1", {"id": tenant})
     engine_tenancy.directory.forget(tenant)
     saga = Provisioner(engine_tenancy.settings, engine_tenancy, tenant)
-    assert saga.role == role
+    assert saga.place.role == role
     saga.close()
 
 
