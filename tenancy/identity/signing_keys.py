@@ -66,6 +66,10 @@ SELECT id, created_at, signs_from, verifies_until, CASE WHEN signs_from > now() 
        WHEN verifies_until IS NULL THEN 'signing' ELSE 'verifying' END AS state
   FROM signing_keys WHERE {_VERIFYING} ORDER BY signs_from DESC, id DESC
 """
+_READ_ALL: LiteralString = "SELECT id, private_sealed FROM signing_keys"
+_REPLACE: LiteralString = """
+UPDATE signing_keys SET private_sealed = %(new)s WHERE id = %(id)s AND private_sealed = %(old)s RETURNING id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,23 @@ def _new_key(ring: MasterRing) -> dict[str, Any]:
         "public": private.public_key().public_bytes_raw(),
         "sealed": seal(ring, private.private_bytes_raw(), _place(key_id)),
     }
+
+
+def rewrap_signing_keys(platform: Database, ring: MasterRing) -> int:
+    """Seal anew, under the active master key, each private key that another one seals; returns how many.
+
+    Raises `SealBroken` if its master key is not in the ring, and `Transient` while a key service is away.
+    """
+    written = 0
+    for row in platform.fetch(_READ_ALL, {}):
+        old = bytes(row["private_sealed"])
+        master_key_id, _, sealed = old.partition(b"\0")
+        if master_key_id.decode() == ring.active_id:
+            continue
+        key_id, again = ring.wrap(ring.unwrap(master_key_id.decode(), sealed, _place(row["id"])), _place(row["id"]))
+        new = {"id": row["id"], "old": old, "new": key_id.encode() + b"\0" + again}
+        written += len(platform.fetch(_REPLACE, new))
+    return written
 
 
 class SigningKeys:

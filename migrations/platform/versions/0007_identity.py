@@ -10,7 +10,7 @@ from migrations.rls import protect, setting, tenant_rows
 from migrations.roles import permit_system_roles
 
 revision = "0007"
-down_revision = "0009"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
@@ -110,6 +110,8 @@ def _protect() -> None:
         "second_factors",
         f"CREATE POLICY own_factor ON second_factors TO nexus_web USING ({own}) WITH CHECK ({own})",
         f"CREATE POLICY engine_rows ON second_factors TO nexus_engine {anyone}",
+        "CREATE POLICY of_operators ON second_factors FOR SELECT TO nexus_web"
+        " USING ((SELECT current_setting('nexus.operator', true)) = 'on')",
     )
     protect(
         "invitations",
