@@ -2,9 +2,11 @@
 
 from models.base import PlatformBase
 from models.platform.api_keys import ApiKey
+from models.platform.audit import AuditAnchor, AuditEntry, AuditSeal, AuditUnsealed
 from models.platform.dispatch import DispatchPause, TenantLimits
 from models.platform.events import Event
 from models.platform.external_events import ExternalEvent
+from models.platform.groups import Group, GroupMember, GroupRole, Permission
 from models.platform.idempotent_requests import IdempotentRequest
 from models.platform.job_families import JobDependency, JobWait
 from models.platform.jobs import Job, JobKey
@@ -18,9 +20,9 @@ from models.platform.webhook_endpoints import WebhookAttempt, WebhookDelivery, W
 from models.platform.workers import KindRuntime, Leader, QueueBacklog, TenantRuntime, Worker, WorkerJobs
 
 __all__ = [
-    "ApiKey", "DispatchPause", "Event", "ExternalEvent", "IdempotentRequest", "Job", "JobDependency", "JobKey",
-    "JobWait", "KindRuntime", "Leader", "Membership", "MembershipRole", "PlatformBase", "QueueBacklog",
-    "RefreshToken", "Role", "RolePermission", "Schedule", "Session", "SigningKey", "Tenant", "TenantKey",
-    "TenantLimits", "TenantRuntime", "User", "WebhookAttempt", "WebhookDelivery", "WebhookEndpoint", "Worker",
-    "WorkerJobs",
+    "ApiKey", "AuditAnchor", "AuditEntry", "AuditSeal", "AuditUnsealed", "DispatchPause", "Event", "ExternalEvent", "Group",
+    "GroupMember", "GroupRole", "IdempotentRequest", "Job", "JobDependency", "JobKey", "JobWait", "KindRuntime", "Leader",
+    "Membership", "MembershipRole", "Permission", "PlatformBase", "QueueBacklog", "RefreshToken", "Role", "RolePermission",
+    "Schedule", "Session", "SigningKey", "Tenant", "TenantKey", "TenantLimits", "TenantRuntime", "User", "WebhookAttempt",
+    "WebhookDelivery", "WebhookEndpoint", "Worker", "WorkerJobs",
 ]  # fmt: skip
