@@ -94,6 +94,7 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(15.0, ge=1, le=3600, alias="NEXUS_LEASE_SECONDS")
     billing_tick_seconds: float = Field(10.0, ge=0.2, le=86_400, alias="NEXUS_BILLING_TICK_SECONDS")
     batch_limit: int = Field(64, ge=1, le=256, alias="NEXUS_BATCH_LIMIT")
+    audit_retention_days: int = Field(400, ge=30, le=36_500, alias="NEXUS_AUDIT_RETENTION_DAYS")
 
     max_body_bytes: int = Field(1_048_576, ge=1024, le=104_857_600, alias="NEXUS_MAX_BODY_BYTES")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field((), alias="NEXUS_CORS_ORIGINS")

@@ -40,7 +40,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry. `action` is `<resource>.<verb>`, `resource` is `<resource>:<id>`, `tenant_id` names the chain."""
+    """One entry. `action` is `<resource>.<what was done>`, as `role.created`, `resource` is `<resource>:<id>`, `tenant_id` names the chain."""
 
     tenant_id: UUID
     id: UUID
@@ -65,15 +65,13 @@ def presentable(values: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return shown
 
 
-def changed(
-    before: Mapping[str, Any], after: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Both sides with only what differs between them."""
     names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     return {n: before[n] for n in names if n in before}, {n: after[n] for n in names if n in after}
 
 
-def _shown(name: str, value: Any) -> Any:  # noqa: PLR0911 - one line for each form that JSON has
+def _shown(name: str, value: Any) -> Any:
     if isinstance(value, (bytes, memoryview)) or (value is not None and _SECRET.search(name.lower())):
         return REDACTED
     if isinstance(value, Mapping):

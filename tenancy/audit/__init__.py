@@ -2,7 +2,7 @@
 
 Whoever changes something notes it in the transaction of the change:
 
-    record(session, "role.create", f"role:{role_id}", after={"name": name})
+    record(session, "role.created", f"role:{role_id}", after={"name": name})
 
 or, where one round trip does it all, with `audited` or `noted`. Who acts is known from the request or the job (`origin`).
 """

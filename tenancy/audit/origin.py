@@ -11,12 +11,13 @@ from contextvars import ContextVar
 
 from domain.audit.entries import Origin
 
-_origin: ContextVar[Origin] = ContextVar("nexus_audit_origin", default=Origin("system:nexus"))
+_origin: ContextVar[Origin | None] = ContextVar("nexus_audit_origin", default=None)
+_PLATFORM_ITSELF = Origin("system:nexus")
 
 
 def current_origin() -> Origin:
     """Who acts; the platform itself where nobody said otherwise."""
-    return _origin.get()
+    return _origin.get() or _PLATFORM_ITSELF
 
 
 def set_origin(origin: Origin) -> None:

@@ -41,7 +41,7 @@ def record(
 ) -> None:
     """Note what the session's transaction does. What is named like a secret is redacted; secrets never belong here.
 
-    `action` is `<resource>.<verb>`, `resource` is `<resource>:<id>`.
+    `action` is `<resource>.<what was done>`, as `role.created`, `resource` is `<resource>:<id>`.
     """
     parameters = _entry(session.info.get("scope", NO_SCOPE), action, resource, before, after)
     session.connection().exec_driver_sql(_INSERT, parameters)
