@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "tenants": ("cli.tenants:tenants", "Create, list and show tenants; pause them and set their limits."),
     "queues": ("cli.queues:queues", "Show, pause, resume and drain queues."),
     "kinds": ("cli.kinds:kinds", "Show, pause, resume and drain kinds of job."),
+    "audit": ("cli.audit:audit", "List who changed what; verify that the record holds."),
     "workers": ("cli.workers:workers", "List the workers and what they run."),
 }
 """Name, where it is, what `nexus --help` says."""
