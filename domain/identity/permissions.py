@@ -26,7 +26,7 @@ CATALOG: dict[str, tuple[str, ...]] = {
     "group": ("create", "read", "update", "delete"),
     "permission": ("create", "delete"),
     "api_key": ("create", "read", "delete"),
-    "tenant": ("read", "update", "delete"),
+    "tenant": ("read", "update", "delete", "suspend", "export", "restore"),
     "audit": ("read",),
 }
 """Every permission that a route or a kind asks for. A test holds the catalog and the routes together."""

@@ -16,7 +16,9 @@ class Group(Owned, Created, PlatformBase):
     __tablename__ = "groups"
     __table_args__ = (
         ForeignKeyConstraint(["tenant_id"], ["tenants.id"], ondelete="CASCADE"),
-        ForeignKeyConstraint(["tenant_id", "parent_id"], ["groups.tenant_id", "groups.id"]),
+        ForeignKeyConstraint(
+            ["tenant_id", "parent_id"], ["groups.tenant_id", "groups.id"], deferrable=True, initially="DEFERRED"
+        ),
         UniqueConstraint("tenant_id", "name"),
         CheckConstraint("parent_id <> id", name="not_its_own_parent"),
         Index("ix_groups_parent_id", "tenant_id", "parent_id"),

@@ -12,7 +12,7 @@ from migrations.rls import protect, tenant_rows
 from migrations.roles import permit_system_roles
 
 revision = "0008"
-down_revision = "0006"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
@@ -57,7 +57,11 @@ def _groups() -> None:
         sa.CheckConstraint("parent_id <> id", name=op.f("ck_groups_not_its_own_parent")),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_groups_tenant_id"), ondelete="CASCADE"),
         sa.ForeignKeyConstraint(
-            ["tenant_id", "parent_id"], ["groups.tenant_id", "groups.id"], name=op.f("fk_groups_tenant_id_parent_id")
+            ["tenant_id", "parent_id"],
+            ["groups.tenant_id", "groups.id"],
+            name=op.f("fk_groups_tenant_id_parent_id"),
+            deferrable=True,
+            initially="DEFERRED",
         ),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_groups")),
         sa.UniqueConstraint("tenant_id", "name", name=op.f("uq_groups_tenant_id_name")),
