@@ -22,7 +22,7 @@ from tenancy.identity import memberships
 from tenancy.provisioning import NewTenant, create_tenant
 from tenancy.scopes import tenant_scope, user_scope
 from web import tracing
-from web.auth import READABLE, authenticated, can, signed_in_user
+from web.auth import READABLE, authenticated, can, require_verified_email, signed_in_user
 from web.context import principal, tenancy
 from web.etags import check_if_match, with_etag
 from web.idempotency import idempotent, new_resource_id
@@ -49,6 +49,7 @@ def create(new: dict[str, Any]) -> Response:
     tenant selected; anything else answers `tenant_unavailable`.
     """
     owner_id, _ = signed_in_user()
+    require_verified_email()
     tenant_id = new_resource_id()
     tier = new["tier"] or tenancy().settings.default_tier
     with tenancy().platform.session(user_scope(owner_id, tenant_id)) as session:
