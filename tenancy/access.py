@@ -18,6 +18,7 @@ from tenancy.database import Database, tenant_scope
 from tenancy.directory import TenantDirectory, TenantRecord
 from tenancy.engines import TenantEngines
 from tenancy.guard import refuse_privileges
+from tenancy.outward import pin_of
 from tenancy.reach import Unreachable
 from tenancy.vault import MasterRing, Vault
 
@@ -39,6 +40,7 @@ class Tenancy:
             application_name=f"nexus {role}",
             patience=PLATFORM_PATIENCE_SECONDS,
         )
+        self._pin = pin_of(settings)
         self.directory = TenantDirectory(self.platform, self.ring)
         self._engines = TenantEngines(
             limit=settings.tenant_engine_limit,
@@ -77,7 +79,7 @@ class Tenancy:
         if record.dsn is None:
             raise TenantUnavailable(f"Tenant {record.id} has no database yet: it is {record.state}.")
         try:
-            with self._engines.use(record.dsn) as database:
+            with self._engines.use(record.dsn, self._pin if record.tier == "external" else None) as database:
                 yield database
         except PoolTimeout:
             raise Transient("All connections to the tenant's database are in use.", code="tenant_busy") from None

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tenancy.database import Database
+from tenancy.outward import Pin
 from tenancy.reach import Reach
 
 
@@ -34,13 +35,17 @@ class TenantEngines:
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
 
     @contextmanager
-    def use(self, dsn: str) -> Iterator[Database]:
-        """The database at `dsn`, kept open at least until the block ends."""
+    def use(self, dsn: str, pin: Pin | None = None) -> Iterator[Database]:
+        """The database at `dsn`, kept open at least until the block ends. `pin` is for servers that are not ours."""
         with self._lock:
             entry = self._entries.get(dsn)
             if entry is None:
                 database = Database(
-                    dsn, pool_size=self._pool_size, application_name=self._application_name, reach=Reach()
+                    dsn,
+                    pool_size=self._pool_size,
+                    application_name=self._application_name,
+                    reach=Reach(),
+                    pin=pin,
                 )
                 entry = self._entries[dsn] = _Entry(database)
             self._entries.move_to_end(dsn)

@@ -33,6 +33,12 @@ def head(history: History) -> str:
     return revision
 
 
+def known(history: History, revision: str) -> bool:
+    """Whether this code knows the revision."""
+    script = ScriptDirectory.from_config(config(history))
+    return any(each.revision == revision for each in script.walk_revisions())
+
+
 def upgrade(history: History, database: Database) -> str:
     """Bring the database to `head`, one runner at a time; returns the revision it is at."""
     wanted = head(history)
