@@ -14,6 +14,7 @@ from cli import watch as following
 from cli.client import Client
 from cli.credentials import Connection, connected
 from cli.errors import CommandFailed
+from cli.isolation import verify_isolation
 from cli.login import choose, list_tenants
 from cli.output import print_details, print_json, print_table
 
@@ -55,6 +56,7 @@ Examples:
   nexus tenants export Acme --output acme.zip
   nexus tenants restore Acme --file acme.zip
   nexus tenants delete Acme
+  nexus tenants verify-isolation Acme
 
 \b
 Examples for operators:
@@ -62,6 +64,7 @@ Examples for operators:
   nexus tenants resume Acme
   nexus tenants limits Acme --weight 2 --max-running 50 --rate 20
   nexus tenants limits Acme --max-running none
+  nexus tenants verify-isolation --all
 """
 )
 def tenants() -> None:
@@ -167,6 +170,7 @@ def _id_of(client: Client, tenant: str) -> str:
 
 
 tenant_life.add_life(tenants, _id_of)
+tenants.add_command(verify_isolation)
 pauses.add_steering(
     tenants,
     "a tenant",

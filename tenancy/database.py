@@ -67,7 +67,8 @@ class Database:
 
     A statement may take `patience` seconds, at the end of which its outcome is unknown; None sets no bound. The server
     rolls a transaction back that nobody has spoken in for `idle_limit` seconds: a frozen process must not hold what it
-    locked. `reach` remembers whether the database can be connected to. `pin` says to which address a connection goes.
+    locked. `reach` remembers whether the database can be connected to. `pooled` says that a pooler lends a server's session
+    for one transaction at a time: nothing is then prepared or set for longer than that. `pin` says to which address a connection goes.
     """
 
     def __init__(
@@ -81,12 +82,14 @@ class Database:
         idle_limit: float = 20.0,
         reach: Reach | None = None,
         pin: Callable[[str], str] | None = None,
+        pooled: bool = False,
     ):
         self._dsn = dsn
         self._pin = pin
         self._application_name = application_name
         self._patience = patience
-        self._idle_milliseconds = round(idle_limit * 1000)
+        self._idle_milliseconds = str(round(idle_limit * 1000))
+        self._pooled = pooled
         self._engine = create_engine(
             "postgresql+psycopg://",
             creator=self._open if reach is None else lambda: reach.through(self._open),
@@ -107,7 +110,7 @@ class Database:
     def session(self, scope: Scope) -> Iterator[Session]:
         """One transaction: commits at the end of the block, rolls back when it raises. Inner code flushes only."""
         with Session(self._engine, expire_on_commit=False) as session:
-            session.info["scope"] = scope
+            session.info["scope"] = {**scope, _IDLE_LIMIT: self._idle_milliseconds} if self._pooled else scope
             try:
                 with session.begin():
                     yield session
@@ -150,6 +153,7 @@ class Database:
     def snapshot(self, scope: Scope) -> Iterator[psycopg.Connection[Any]]:
         """A connection of one's own that reads everything as it is at one moment, and writes nothing."""
         with self.connect() as connection:
+            connection.prepare_threshold = None  # a pooler may lend the server's session to others afterwards
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             connection.execute(*_set_scope(scope))
             yield connection
@@ -166,7 +170,10 @@ class Database:
         )
         connection.patience = self._patience
         try:
-            connection.execute(_LIMIT_IDLE, (str(self._idle_milliseconds),))
+            if self._pooled:
+                connection.prepare_threshold = None
+            else:
+                connection.execute("SELECT set_config(%s, %s, false)", (_IDLE_LIMIT, self._idle_milliseconds))
             connection.autocommit = False
         except BaseException:
             connection.close()
@@ -232,7 +239,7 @@ _BOUNDS: Mapping[str, Any] = {
 }
 
 
-_LIMIT_IDLE: LiteralString = "SELECT set_config('idle_in_transaction_session_timeout', %s, false)"
+_IDLE_LIMIT = "idle_in_transaction_session_timeout"
 
 
 @event.listens_for(Session, "after_begin")

@@ -35,8 +35,8 @@ class TenantEngines:
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
 
     @contextmanager
-    def use(self, dsn: str, pin: Pin | None = None) -> Iterator[Database]:
-        """The database at `dsn`, kept open at least until the block ends. `pin` is for servers that are not ours."""
+    def use(self, dsn: str, *, pooled: bool = False, pin: Pin | None = None) -> Iterator[Database]:
+        """The database at `dsn`, kept open at least until the block ends; `pooled` and `pin` as for `Database`."""
         with self._lock:
             entry = self._entries.get(dsn)
             if entry is None:
@@ -46,6 +46,7 @@ class TenantEngines:
                     application_name=self._application_name,
                     reach=Reach(),
                     pin=pin,
+                    pooled=pooled,
                 )
                 entry = self._entries[dsn] = _Entry(database)
             self._entries.move_to_end(dsn)

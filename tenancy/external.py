@@ -87,7 +87,7 @@ class OwnServer:
         row = None
         if "alembic_version" in tables and "applied_jobs" in tables:
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        if row is None or not known("tenant", row[0]):
+        if row is None or row[0] not in known("tenant"):
             raise Permanent("The schema public holds tables that are not ours.", code="external_schema_foreign")
 
     def _create_role(self, connection: psycopg.Connection[Any]) -> None:

@@ -33,10 +33,10 @@ def head(history: History) -> str:
     return revision
 
 
-def known(history: History, revision: str) -> bool:
-    """Whether this code knows the revision."""
-    script = ScriptDirectory.from_config(config(history))
-    return any(each.revision == revision for each in script.walk_revisions())
+def known(history: History) -> tuple[str, ...]:
+    """Every revision that this code knows, the oldest first."""
+    found = ScriptDirectory.from_config(config(history)).walk_revisions()
+    return tuple(each.revision for each in found)[::-1]
 
 
 def upgrade(history: History, database: Database) -> str:
