@@ -112,6 +112,8 @@ class Settings(BaseSettings):
 
     webhook_private_networks: Annotated[str, _networks()] = Field("", alias="NEXUS_WEBHOOK_PRIVATE_NETWORKS")
 
+    tenant_private_networks: Annotated[str, _networks()] = Field("", alias="NEXUS_TENANT_PRIVATE_NETWORKS")
+
     flower_port: Port = Field(5555, alias="FLOWER_PORT")
     flower_user: str = Field("operator", alias="FLOWER_USER")
     flower_password: SecretStr | None = Field(None, alias="FLOWER_PASSWORD")
