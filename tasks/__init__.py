@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 
 MODULES = (
-    "billing", "completions", "events", "notifications", "search", "system", "tenants", "webhook_endpoints", "webhooks",
+    "billing", "completions", "events", "notifications", "search", "system", "tenants", "webhook_endpoints",
+    "webhook_sweeps", "webhooks",
 )  # fmt: skip
 """Every module that binds a handler, a subscriber or a service."""
 
