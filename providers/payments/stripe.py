@@ -96,8 +96,11 @@ class StripePaymentProvider:
         }  # fmt: skip
         try:
             data = self._call("payment_intents.create", sent, key=request.key)
-        except CardRefused as refused:
-            return ChargeResult(refused.payment, "failed", refused.reason)
+        except Permanent as error:
+            refused = _refusal(error.__cause__)
+            if refused is None:
+                raise
+            return refused
         return _charged(data)
 
     def find_charge(self, customer: str, since: datetime, key: str) -> ChargeResult | None:
@@ -150,8 +153,6 @@ class StripePaymentProvider:
         options: dict[str, Any] = {} if key is None else {"options": {"idempotency_key": key}}
         try:
             found = called(*arguments, **options)
-        except stripe.CardError as error:
-            raise CardRefused(error) from error
         except stripe.StripeError as error:
             raise _failure(error) from error
         finally:
@@ -161,16 +162,18 @@ class StripePaymentProvider:
         return found.to_dict(for_json=True)
 
 
-class CardRefused(Permanent):
-    """The bank said no. `payment` is the PaymentIntent that was made all the same."""
+def _refusal(error: object) -> ChargeResult | None:
+    """The bank said no: a result, with the PaymentIntent that was made all the same. None for any other error."""
+    import stripe
 
-    def __init__(self, error: Any):
-        super().__init__("The card was refused.", code="card_refused")
-        body = error.json_body if isinstance(error.json_body, dict) else {}
-        told = body.get("error") if isinstance(body.get("error"), dict) else {}
-        intent = told.get("payment_intent") if isinstance(told, dict) else None
-        self.payment: str | None = intent.get("id") if isinstance(intent, dict) else None
-        self.reason = str(told.get("decline_code") or error.code or "card_declined")[:80]
+    if not isinstance(error, stripe.CardError):
+        return None
+    body = error.json_body if isinstance(error.json_body, dict) else {}
+    found = body.get("error")
+    told: Mapping[str, Any] = found if isinstance(found, dict) else {}
+    intent = told.get("payment_intent")
+    reason = str(told.get("decline_code") or error.code or "card_declined")[:80]
+    return ChargeResult(intent.get("id") if isinstance(intent, dict) else None, "failed", reason)
 
 
 def _charged(intent: Mapping[str, Any]) -> ChargeResult:

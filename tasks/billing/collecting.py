@@ -115,10 +115,10 @@ def _new_attempt(session: Session, invoice: Invoice) -> PaymentAttempt | None:
     row = PaymentAttempt(
         tenant_id=invoice.tenant_id, id=new_id(), invoice_id=invoice.id, payment_method_id=method.id, number=earlier + 1,
         state="calling", amount=amount, currency=invoice.currency,
+        created_at=datetime.now(UTC),
     )  # fmt: skip
     session.add(row)
     session.flush()
-    session.refresh(row)
     return row
 
 

@@ -57,7 +57,7 @@ def cycle(context: JobContext, payload: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"invoices": invoices, "subscriptions": total, "until": until.isoformat()}
 
 
-def _due(until: datetime) -> Select[tuple[UUID]]:
+def _due(until: datetime) -> Select[UUID]:
     return select(Subscription.id).where(is_billed(), Subscription.next_cycle_at <= until)
 
 

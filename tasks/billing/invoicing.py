@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, text, tuple_
+from sqlalchemy import insert, select, text, tuple_
 from sqlalchemy.orm import Session
 
 from domain.billing.cycles import Cycle, next_cycle
@@ -118,7 +118,9 @@ def _due_cycles(
     return due, moved
 
 
-def _taken(session: Session, tenant_id: UUID, due: Sequence[_Due]) -> set[tuple[UUID, datetime, datetime]]:
+def _taken(
+    session: Session, tenant_id: UUID, due: Sequence[_Due]
+) -> set[tuple[UUID | None, datetime | None, datetime | None]]:
     """Periods that have their invoice. Who inserts one holds the subscription, so this cannot change meanwhile."""
     wanted = [(each.row.id, each.cycle.label.start, each.cycle.label.end) for each in due if each.cycle.label]
     if not wanted:
@@ -158,7 +160,7 @@ def _issue(session: Session, tenant_id: UUID, due: Sequence[_Due]) -> int:
     first = invoice_numbers(session, tenant_id, len(due))
     invoices: list[dict[str, Any]] = []
     lines: list[dict[str, Any]] = []
-    now = session.execute(select(func.now())).scalar_one()
+    now = datetime.now(UTC)
     for number, each in enumerate(due, start=first):
         label = each.cycle.label
         assert label is not None  # noqa: S101 - those without one were left out
@@ -209,7 +211,9 @@ def _plan_of(due: _Due, label: Period) -> PlanTerms:
 
 def _advance(session: Session, tenant_id: UUID, due: Sequence[_Due], moved: Sequence[_Due]) -> None:
     """Set each to its next cycle. A trial ends, and a subscription that is over is canceled, here and nowhere else."""
-    rows = [(each.row.id, each.state, each.row.periods_billed, _waking(each, each.cycle), None) for each in moved]
+    rows: list[tuple[UUID, str, int, datetime, datetime | None]] = [
+        (each.row.id, each.state, each.row.periods_billed, _waking(each, each.cycle), None) for each in moved
+    ]
     for each in due:
         row, billed = each.row, each.row.periods_billed + 1
         if each.cycle.last:

@@ -62,7 +62,7 @@ def _customers(context: JobContext) -> dict[UUID, UUID]:
     """The operator's customers by the tenant that each of them is."""
     named = select(Customer.external_id, Customer.id).where(Customer.external_id.is_not(None))
     with context.session() as session:
-        pairs = [(parse_id(external_id), customer_id) for external_id, customer_id in session.execute(named)]
+        pairs = [(parse_id(external_id or ""), customer_id) for external_id, customer_id in session.execute(named)]
     return {tenant_id: customer_id for tenant_id, customer_id in pairs if tenant_id is not None}
 
 

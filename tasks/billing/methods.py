@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, update
+from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.errors import Permanent
@@ -47,7 +48,7 @@ def attach(context: JobContext, payload: Mapping[str, Any]) -> Mapping[str, Any]
             update(Invoice)
             .where(Invoice.tenant_id == context.tenant_id, Invoice.customer_id == payload["customer_id"])
             .where(Invoice.state == "open", Invoice.collect_at.is_(None))
-            .values(collect_at=func.now())
+            .values(collect_at=datetime.now(UTC))
         )
     refresh_due(context)
     return {"payment_method_id": str(method_id), "brand": method.brand, "last4": method.last4}

@@ -138,7 +138,7 @@ def finalise_invoice(invoice_id: UUID) -> Response:
         invoice.number = invoice_numbers(session, tenant_id())
         invoice.state = "open" if invoice.total else "paid"
         invoice.paid_at = None if invoice.total else func.now()
-        invoice.collect_at = func.now() if invoice.total else None
+        invoice.collect_at = datetime.now(UTC) if invoice.total else None
         invoice.announced_at = None
 
     return _changed(invoice_id, finalise)
@@ -152,7 +152,7 @@ def pay_invoice(invoice_id: UUID) -> Response:
 
     def pay(_session: Session, invoice: Invoice) -> None:
         check_action("pay", invoice.state)
-        invoice.collect_at = func.now()
+        invoice.collect_at = datetime.now(UTC)
 
     return _changed(invoice_id, pay)
 

@@ -145,7 +145,8 @@ def test_an_invoice_shows_its_lines_and_what_can_be_done(caller: Caller, engine_
     invoice = caller.get(f"{INVOICES}/{listed['id']}").json
     assert listed.items() <= invoice.items()
     assert (invoice["state"], invoice["available_actions"]) == (
-        "open", ["pay", "void", "mark_uncollectible", "credit"],
+        "open",
+        ["pay", "void", "mark_uncollectible", "credit"],
     )
     assert [(line["amount"], line["quantity"], line["unit_amount"]) for line in invoice["lines"]] == [
         (2900, "1", "2900")
