@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from importlib import import_module
 
+from config.settings import Settings
+
 MODULES = (
-    "billing", "completions", "events", "notifications", "search", "system", "tenants", "webhook_endpoints",
-    "webhook_sweeps", "webhooks",
-)  # fmt: skip
+    "billing",
+    "completions",
+    "events",
+    "isolation",
+    "notifications",
+    "search",
+    "system",
+    "tenant_life",
+    "tenants",
+    "webhook_endpoints",
+    "webhook_sweeps",
+    "webhooks",
+)
 """Every module that binds a handler, a subscriber or a service."""
 
 
@@ -15,3 +28,9 @@ def load() -> None:
     """Import them all, so that each kind has its handler. Loading twice is loading once."""
     for name in MODULES:
         import_module(f"tasks.{name}")
+
+
+def warm(settings: Settings, queues: Collection[str]) -> None:
+    """Load what the first jobs of these queues would else wait for."""
+    if "completions" in queues:
+        import_module("tasks.completions").warm(settings)

@@ -21,6 +21,7 @@ from jobs.leases import ClaimedRow, claim
 from jobs.messages import Item
 from jobs.outcomes import Outcome, failed, keyless, succeeded
 from jobs.rows import open_json
+from tenancy.gathering import Gathering
 from tenancy.vault import SealBroken
 from workers.pulse import Held
 from workers.runtime import Runtime
@@ -37,11 +38,7 @@ def run_message(runtime: Runtime, items: Sequence[Item]) -> dict[str, int]:
 
     Raises `JobsFailed` if any attempt failed. Outcomes are written by the pulse, which begins at once.
     """
-    token = new_id()
-    rows = claim(
-        runtime.tenancy.platform, items, token=token, worker_id=runtime.worker_id,
-        lease_seconds=runtime.pulse.lease_seconds,
-    )  # fmt: skip
+    token, rows = _CLAIMS.ask(runtime, items)
     held = [Held(row["id"], token) for row in rows]
     runtime.pulse.hold(held)
     ran = failures = 0
@@ -55,6 +52,20 @@ def run_message(runtime: Runtime, items: Sequence[Item]) -> dict[str, int]:
     if failures:
         raise JobsFailed(f"{failures} of {ran} jobs failed this attempt")
     return {"succeeded": ran, "not_ours": len(items) - ran}
+
+
+def _claim(runtime: Runtime, messages: Sequence[Sequence[Item]]) -> list[tuple[UUID, list[ClaimedRow]]]:
+    """Claim for the messages that the threads of a pool begin at the same time, in one statement and under one token."""
+    token = new_id()
+    rows = claim(
+        runtime.tenancy.platform, [item for items in messages for item in items], token=token,
+        worker_id=runtime.worker_id, lease_seconds=runtime.pulse.lease_seconds,
+    )  # fmt: skip
+    found = {row["id"]: row for row in rows}
+    return [(token, [found[job_id] for job_id, _ in items if job_id in found]) for items in messages]
+
+
+_CLAIMS: Gathering[Runtime, Sequence[Item], tuple[UUID, list[ClaimedRow]]] = Gathering(_claim)
 
 
 def _run_one(runtime: Runtime, row: ClaimedRow, entry: Held) -> bool:

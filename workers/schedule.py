@@ -12,6 +12,9 @@ USAGE_TICK = "tick.usage"
 SWEEP_TICK = "tick.sweep"
 USAGE_SECONDS = 60.0
 SWEEP_SECONDS = 3600.0
+BACKUP_TICK = "tick.backups"
+BACKUP_SECONDS = 300.0
+"""How often beat looks for tenants whose last backup is too old."""
 
 
 def schedule(app: Celery, settings: Settings) -> None:
@@ -33,4 +36,11 @@ def schedule(app: Celery, settings: Settings) -> None:
             "options": {"queue": TICK_QUEUE, "expires": SWEEP_SECONDS},
         },
     }
+    if settings.backup_hours > 0:
+        seconds = min(BACKUP_SECONDS, settings.backup_hours * 3600)
+        app.conf.beat_schedule[BACKUP_TICK] = {
+            "task": BACKUP_TICK,
+            "schedule": seconds,
+            "options": {"queue": TICK_QUEUE, "expires": max(seconds, 10.0)},
+        }
     app.conf.beat_max_loop_interval = min(5.0, settings.billing_tick_seconds)

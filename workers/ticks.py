@@ -15,9 +15,10 @@ from celery import Celery
 from domain.errors import UniqueKeyTaken
 from domain.identity.principals import system
 from jobs.submit import NewJob, submit
+from jobs.tenant_life import submit_backups
 from tenancy.access import Tenancy
 from workers.runtime import runtime
-from workers.schedule import BILLING_TICK, SWEEP_TICK, USAGE_TICK
+from workers.schedule import BACKUP_TICK, BILLING_TICK, SWEEP_TICK, USAGE_TICK
 
 _OPERATOR: LiteralString = "SELECT id FROM tenants WHERE is_operator AND state = 'active'"
 _DUE: LiteralString = "SELECT id FROM tenants WHERE billing_due_at <= now() AND state = 'active' LIMIT 10000"
@@ -30,6 +31,7 @@ def register(app: Celery) -> None:
     app.task(name=BILLING_TICK, ignore_result=True)(_tick_billing)
     app.task(name=USAGE_TICK, ignore_result=True)(_tick_usage)
     app.task(name=SWEEP_TICK, ignore_result=True)(_tick_sweep)
+    app.task(name=BACKUP_TICK, ignore_result=True)(_tick_backups)
 
 
 def _tick_billing() -> int:
@@ -57,6 +59,10 @@ def submit_operators(tenancy: Tenancy, kind: str, payload: Mapping[str, Any]) ->
         except UniqueKeyTaken:
             continue
     return submitted
+
+
+def _tick_backups() -> int:
+    return submit_backups(runtime().tenancy)
 
 
 def submit_due_cycles(tenancy: Tenancy, now: datetime) -> int:

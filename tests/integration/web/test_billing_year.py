@@ -106,7 +106,7 @@ def used(clock: Clock, customer_id: str, at: datetime, calls: str) -> None:
     assert clock.post("usage-events", {"events": [event]}) == {"created": 1, "duplicates": 0}
 
 
-def test_a_year_in_auckland(travel: Callable[[datetime], Any]) -> None:
+def test_a_year_in_auckland(travel: Callable[[datetime], Any]) -> None:  # noqa: PLR0915 - one story, told whole
     with travel(ANCHOR) as clock:
         clock.post("meters", {"code": "calls", "name": "Calls", "aggregation": "sum", "property": "n"}, 201)
         charge = {"meter": "calls", "model": "standard", "terms": {"unit_amount": "0.5", "free_units": "100"}}
