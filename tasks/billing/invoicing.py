@@ -179,7 +179,7 @@ def _issue(session: Session, tenant_id: UUID, due: Sequence[_Due]) -> int:
         if not total and each.state == "incomplete":
             each.state = "active"
         lines += [line_row(tenant_id, invoice_id, line) for line in each.lines]
-    session.execute(insert(Invoice), invoices)
+    session.execute(insert(Invoice).execution_options(render_nulls=True), invoices)
     session.execute(insert(InvoiceLine), lines)
     balances.write()
     return len(invoices)

@@ -12,7 +12,7 @@ from flask import request
 from flask_smorest import Blueprint
 
 from domain.billing.signatures import verify_stripe
-from domain.errors import FieldError, InvalidPayload, InvalidSignature, MalformedRequest, NotConfigured
+from domain.errors import FieldError, InvalidPayload, InvalidSignature, MalformedRequest, NotConfigured, NotFound
 from jobs.external_events import keep
 from tenancy.access import Tenancy
 from web.arguments import parse_json
@@ -70,13 +70,13 @@ def receive_stripe() -> dict[str, bool]:
 
 @blueprint.route("/webhooks/paypal", methods=["POST"])
 @public
-@blueprint.alt_response(503, "SERVICE_UNAVAILABLE")
+@blueprint.alt_response(404, "NOT_FOUND")
 def receive_paypal() -> dict[str, bool]:
     """Refuse an event from PayPal: this route is a placeholder.
 
-    Nothing is read, kept or processed; the answer is always 503 `not_configured`.
+    Nothing is read, kept or processed; the answer is always 404.
     """
-    raise NotConfigured("PayPal is a placeholder: its webhooks are not received. Use Stripe.")
+    raise NotFound("PayPal is a placeholder: its webhooks are not received. Use Stripe.")
 
 
 def _verified(signature: str) -> bytes:
