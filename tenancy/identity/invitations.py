@@ -17,7 +17,6 @@ from models.platform import Invitation, Membership, User
 from tenancy.database import Database, Row, tenant_scope
 from tenancy.identity import members, sessions, users
 from tenancy.identity.keyset import keyset
-from tenancy.identity.links import own_keys
 from tenancy.scopes import user_scope
 from tenancy.vault import MasterRing
 
@@ -129,12 +128,12 @@ def to_mail(platform: Database, ring: MasterRing, tenant_id: UUID, invitation_id
     rows = platform.fetch(_TO_MAIL, {"tenant_id": tenant_id, "id": invitation_id}, tenant_scope(tenant_id))
     if not rows:
         return None
-    return rows[0]["email"], rows[0]["name"], sign_link(ring.oldest, Purpose.INVITATION, tenant_id, invitation_id)
+    return rows[0]["email"], rows[0]["name"], sign_link(ring.own[0], Purpose.INVITATION, tenant_id, invitation_id)
 
 
 def present(ring: MasterRing, text: str) -> Presented:
     """Read a link's text. Raises `InvalidLink` for one that we did not sign."""
-    read = read_link(own_keys(ring), Purpose.INVITATION, text)
+    read = read_link(ring.own, Purpose.INVITATION, text)
     if read is None:
         raise InvalidLink
     return Presented(*read)

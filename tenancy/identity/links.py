@@ -63,17 +63,12 @@ def renew(platform: Database, ring: MasterRing, purpose: Purpose, email: str) ->
     """The text of the account's link for that purpose; None if no account needs one. Running it again gives the same."""
     parameters = {"purpose": purpose.value, "id": new_id(), "lifetime": LIFETIMES[purpose], "email": email}
     rows = platform.fetch(_RENEW, parameters)
-    return sign_link(ring.oldest, purpose, rows[0]["user_id"], rows[0]["id"]) if rows else None
-
-
-def own_keys(ring: MasterRing) -> list[bytes]:
-    """The keys of the ring that are here and not at a key service: each may have signed a link."""
-    return [key for _, key in ring.keys if key is not None]
+    return sign_link(ring.own[0], purpose, rows[0]["user_id"], rows[0]["id"]) if rows else None
 
 
 def present(ring: MasterRing, purpose: Purpose, text: str) -> Presented:
     """Read a link's text. Raises `InvalidLink` for one that we did not sign for this purpose."""
-    read = read_link(own_keys(ring), purpose, text)
+    read = read_link(ring.own, purpose, text)
     if read is None:
         raise InvalidLink
     return Presented(purpose, *read)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session as Transaction
 from domain.errors import EmailTaken, InvalidCredentials, LoginThrottled, NotFound
 from domain.ids import new_id
 from models.platform import User
+from tenancy.audit import record
 from tenancy.database import Database, Row
 from tenancy.identity import second_factors, throttles
 from tenancy.identity.sessions import Device, Login, open_session
@@ -54,6 +55,7 @@ def insert(
     rows = transaction.connection().exec_driver_sql(_INSERT, parameters).mappings().all()
     if not rows:
         raise EmailTaken(f"An account with the email {email} exists; sign in instead.")
+    record(transaction, "user.registered", f"user:{parameters['id']}", after={"email": email, "name": name})
     return dict(rows[0])
 
 
@@ -101,7 +103,10 @@ def finish_login(
         if rehashed is not None:
             user.password_hash = rehashed
         throttles.forget(transaction, tried)
-        return open_session(transaction, candidate.user_id, device)
+        login = open_session(transaction, candidate.user_id, device)
+        session = {"session_id": login.session_id, "user_agent": device.user_agent[:256]}
+        record(transaction, "login.succeeded", f"user:{candidate.user_id}", after=session)
+        return login
 
 
 def set_password(transaction: Transaction, user_id: UUID, password_hash: str) -> None:

@@ -16,6 +16,7 @@ from domain.identity.sessions import ACCESS_LIFETIME
 from jobs.account_mail import link_job, operator_tenant
 from jobs.hints import hints
 from jobs.submit import insert
+from tenancy.audit import noted
 from tenancy.database import NO_SCOPE, tenant_scope
 from tenancy.identity import memberships, sessions, throttles, users
 from tenancy.identity.sessions import Device, Login
@@ -84,6 +85,9 @@ def login(credentials: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, s
     password = credentials["password"]
     password_hash = None if candidate is None else candidate.password_hash
     if not offload(verify_password, password_hash, password) or candidate is None:
+        account = "user:unknown" if candidate is None else f"user:{candidate.user_id}"
+        typed = email if "@" in email else None  # else it may be a password in the wrong field
+        platform.fetch(*noted(NO_SCOPE, "login.failed", account, after={"email": typed}))
         raise InvalidCredentials("Check both; after several failures, wait before you try again.")
     rehashed = offload(hash_password, password) if needs_rehash(candidate.password_hash) else None
     try:
