@@ -15,9 +15,9 @@ from config.settings import Settings, with_credentials
 from domain.errors import JobError, Permanent, Transient
 from tenancy.database import Database
 from tenancy.directory import TenantRecord
-from tenancy.migrations import known, upgrade
+from tenancy.migrations import revisions, upgrade
 from tenancy.outward import AddressRefused, pin_of
-from tenancy.places import Server, Step, role_of
+from tenancy.places import Server, Step, account_of, role_of
 from tenancy.servers import ensure_login_role, grant_rows
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ class OwnServer:
         self._pin = pin_of(settings)
         self._tenant_id = record.id
         self.database = str(conninfo_to_dict(self._server_dsn)["dbname"])
-        self.role, self._password = role_of(record.vault)
+        self.role, self._password = role_of(record.vault) if record.dsn is None else account_of(record.dsn)
         self.dsn = with_credentials(self._server_dsn, self.role, self._password, self.database)
 
     def steps(self, server: Server) -> list[tuple[str, Step]]:
@@ -87,7 +87,7 @@ class OwnServer:
         row = None
         if "alembic_version" in tables and "applied_jobs" in tables:
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        if row is None or row[0] not in known("tenant"):
+        if row is None or row[0] not in revisions("tenant"):
             raise Permanent("The schema public holds tables that are not ours.", code="external_schema_foreign")
 
     def _create_role(self, connection: psycopg.Connection[Any]) -> None:

@@ -210,4 +210,4 @@ def place_of(settings: Settings, record: TenantRecord, tier: str | None = None) 
         return Pool(settings)
     if (tier or record.tier) == "external":
         return OwnServer(settings, record)
-    return OwnDatabase(settings, record.id, record.vault)
+    return OwnDatabase(settings, record.id, record.vault, record.dsn if record.tier == "dedicated" else None)

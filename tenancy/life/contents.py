@@ -73,6 +73,7 @@ LEFT_OUT: dict[str, str] = {
     "tenant_usage": "what counts against the quota",
     "tenant_archives": "an archive holds no archive",
     "erasure_certificates": "the platform's proof",
+    "fleet_failures": "the operator's, not the tenant's",
 }
 
 
