@@ -90,7 +90,9 @@ class Restore:
             self._objects(reader)
             self._progress(manifest.rows, manifest.rows, "activate")
             preferences = json.dumps(preferences_of(manifest.preferences).as_json())
-            self._hold.version = self._hold.update(_ACTIVATE, preferences=preferences)["version"]
+            self._hold.version = self._hold.update(_ACTIVATE, noting="tenant.restored", preferences=preferences)[
+                "version"
+            ]
             return {**told, "is_copy": is_copy}
 
     @contextmanager

@@ -10,6 +10,7 @@ from flask import Response, current_app, make_response
 from flask_smorest import Blueprint
 from sqlalchemy.orm import Session
 
+from domain.audit.entries import changed
 from domain.destinations import parse_destination, parse_networks
 from domain.errors import NotFound
 from domain.tenants.servers import parse_server
@@ -17,13 +18,14 @@ from jobs.hints import hints
 from jobs.provisioning import ensure_provisioning, provisioning_job
 from jobs.submit import INSERT, Submitted, insert_parameters, submit
 from models.platform import Tenant
+from tenancy.audit import record
 from tenancy.database import Row
 from tenancy.directory import BucketAddress
 from tenancy.identity import memberships
 from tenancy.provisioning import NewTenant, OwnPlace, create_tenant
 from tenancy.scopes import tenant_scope, user_scope
 from web import tracing
-from web.auth import READABLE, authenticated, can, signed_in_user
+from web.auth import READABLE, authenticated, can, require_verified_email, signed_in_user
 from web.context import principal, tenancy
 from web.etags import check_if_match, with_etag
 from web.idempotency import idempotent, new_resource_id
@@ -50,6 +52,7 @@ def create(new: dict[str, Any]) -> Response:
     tenant selected; anything else answers `tenant_unavailable`.
     """
     owner_id, _ = signed_in_user()
+    require_verified_email()
     tenant_id = new_resource_id()
     own = None if new["database"] is None else _own_place(new, tenant_id)
     tier = new["tier"] or tenancy().settings.default_tier
@@ -105,6 +108,8 @@ def update(change: dict[str, Any], tenant_id: UUID) -> Response:
         if tenant is None:
             raise NotFound(f"There is no tenant {tenant_id}.")
         check_if_match(tenant.version)
+        before, after = changed({"name": tenant.name}, {"name": change["name"]})
+        record(session, "tenant.updated", f"tenant:{tenant_id}", before=before, after=after)
         tenant.name = change["name"]
         tenant.version += 1
     tenancy().directory.forget(tenant_id)
