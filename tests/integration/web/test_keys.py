@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -17,24 +17,6 @@ from tests.integration.web.engine import code_of, program, run
 
 ROTATE = "/api/v1/tenants/{}/rotate-keys"
 KEYS = "/api/v1/admin/keys"
-
-
-@pytest.fixture
-def operator(caller: Caller, web_tenancy: Tenancy) -> Iterator[Caller]:
-    """The caller, as someone who runs the platform that has an operator's tenant."""
-    platform = web_tenancy.platform
-    platform.fetch("UPDATE users SET is_operator = true WHERE id = %(id)s", {"id": caller.user_id})
-    yield caller
-    platform.fetch("UPDATE users SET is_operator = false WHERE id = %(id)s", {"id": caller.user_id})
-
-
-@pytest.fixture
-def operator_tenant(engine_tenancy: Tenancy) -> UUID:
-    """The operator's tenant, active, as after the first start."""
-    rows = engine_tenancy.platform.fetch("UPDATE tenants SET state = 'active' WHERE is_operator RETURNING id", {})
-    tenant_id: UUID = rows[0]["id"]
-    engine_tenancy.directory.forget(tenant_id)
-    return tenant_id
 
 
 def test_a_tenants_keys_are_rotated_by_a_job(caller: Caller, engine_tenancy: Tenancy) -> None:
