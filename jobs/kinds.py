@@ -19,6 +19,7 @@ from jobs.payloads.billing import BillingCycleSchema, WebhookProcessSchema
 from jobs.payloads.completions import CompletionCreateSchema
 from jobs.payloads.events import EventHandleSchema, WebhookDeliverSchema
 from jobs.payloads.fleet import FleetDriftSchema, FleetMigrateSchema
+from jobs.payloads.isolation import VerifyIsolationSchema
 from jobs.payloads.keys import DestroyKeysSchema, RewrapKeysSchema, RotateKeysSchema
 from jobs.payloads.notifications import NotificationDeliverSchema
 from jobs.payloads.search import SearchQuerySchema, SearchSourceSchema
@@ -107,6 +108,14 @@ KINDS: dict[str, Kind] = {
         _of_life("change_tier", TenantChangeTierSchema, hours=6),
         _of_life("settle", TenantSettleSchema),
         _of_life("erase", TenantEraseSchema, hours=2),
+        Kind(
+            "tenant.verify_isolation", "provisioning", VerifyIsolationSchema, "tenant:update", QUICK_RETRY,
+            timedelta(minutes=10), batchable=False,
+        ),
+        Kind(
+            "platform.verify_isolation", "provisioning", VerifyIsolationSchema, None, QUICK_RETRY,
+            timedelta(hours=6), batchable=False,
+        ),
         Kind("notification.deliver", "notifications", NotificationDeliverSchema, "notification:create", PROVIDER_RETRY),
         Kind(
             "completion.create", "completions", CompletionCreateSchema, "completion:create", PROVIDER_RETRY,

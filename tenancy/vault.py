@@ -67,6 +67,11 @@ class MasterRing:
         """All ids, the active one first."""
         return tuple(key_id for key_id, _ in self.keys)
 
+    @property
+    def oldest(self) -> bytes:
+        """The oldest key that is in the ring itself: it authenticates what outlives a rotation."""
+        return [key for _, key in self.keys if key is not None][-1]
+
     def wrap(self, secret: bytes, place: str) -> tuple[str, bytes]:
         """Seal a data or signing key under the active master key; returns the master key's id and the sealed bytes."""
         key_id, key = self.keys[0]
