@@ -16,6 +16,12 @@ class MasterKeySchema(Schema):
         required=True,
         metadata={"description": "Whether the API has it; if not, what stands under it cannot be opened."},
     )
+    origin = fields.Boolean(
+        required=True,
+        metadata={
+            "description": "Whether the platform's database accounts and the signatures of archives are derived from it."
+        },
+    )
     data_keys = fields.Integer(required=True, metadata={"description": "Of tenants, under this key.", "example": 1200})
     signing_keys = fields.Integer(required=True, metadata={"description": "Under this key.", "example": 1})
     retired_at = UtcDateTime(

@@ -66,7 +66,13 @@ def test_an_operator_sees_which_master_keys_are_in_use_and_rewraps(
     active = settings.master_key_ring[0][0]
     assert (result["active"], result["rewrapped"]) == (active, 0)
     (use,) = [item for item in operator.get(KEYS).json["items"] if item["id"] == active]
-    assert (use["active"], use["in_ring"], use["removable"], use["retired_at"]) == (True, True, False, None)
+    assert (use["active"], use["in_ring"], use["origin"], use["removable"], use["retired_at"]) == (
+        True,
+        True,
+        True,
+        False,
+        None,
+    )
     assert use["data_keys"] > 0
     assert use["signing_keys"] == 1
 
