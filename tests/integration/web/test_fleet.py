@@ -53,6 +53,8 @@ def test_an_operator_starts_a_wave_pauses_and_resumes_it_and_sees_its_end(
     assert run(engine_tenancy, operator_tenant, UUID(answer.json["id"]))["state"] == "superseded"
     assert run(engine_tenancy, operator_tenant, UUID(resumed["job_id"]))["state"] == "finished"
     assert operator.get(FLEET).json["wave"]["state"] == "finished"
+    noted = [entry["action"] for entry in operator.get("/api/v1/admin/audit").json["items"]]
+    assert noted[:3] == ["fleet_wave.resumed", "fleet_wave.paused", "fleet_wave.started"]
     for verb in ("pause", "resume"):
         assert code_of(operator.post(f"{FLEET}/{verb}")) == (409, "illegal_transition")
 

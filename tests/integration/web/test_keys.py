@@ -31,6 +31,7 @@ def test_a_tenants_keys_are_rotated_by_a_job(caller: Caller, engine_tenancy: Ten
     assert caller.get(f"/api/v1/jobs/{old['id']}").json["state"] == "queued"
     waiting = caller.get("/api/v1/jobs", query_string={"kind": "tenant.destroy_keys"}).json["items"]
     assert [job["state"] for job in waiting] == ["scheduled"]
+    assert "tenant.key_rotated" in [entry["action"] for entry in caller.get("/api/v1/audit").json["items"]]
 
 
 def test_a_repeated_request_rotates_once(caller: Caller) -> None:
