@@ -30,7 +30,7 @@ class MasterKeySchema(Schema):
     removable = fields.Boolean(
         required=True,
         metadata={
-            "description": "Whether it may leave `NEXUS_MASTER_KEYS`: nothing stands under it, for a day by now."
+            "description": "Whether it may leave `NEXUS_MASTER_KEYS`: no row stands under it, for a day by now. Archives are files, and not known here."
         },
     )
 
