@@ -66,11 +66,16 @@ class Rewrapped:
 
 @dataclass(frozen=True, slots=True)
 class MasterKeyUse:
-    """What stands under a master key. `in_ring` is about the process that answers."""
+    """What stands under a master key. `in_ring` is about the process that answers.
+
+    From the `origin`, the ring's oldest local key, the accounts of the platform and the signatures of archives are derived. That
+    it is removable says that nothing is lost that is sealed; what is derived changes with it (`docs/keys.md`).
+    """
 
     id: str
     active: bool
     in_ring: bool
+    origin: bool
     data_keys: int
     signing_keys: int
     second_factors: int
@@ -119,6 +124,7 @@ def uses(platform: Database, ring: MasterRing) -> list[MasterKeyUse]:
             id=key_id,
             active=key_id == ring.active_id,
             in_ring=key_id in ring.ids,
+            origin=dict(ring.keys).get(key_id) == ring.oldest,
             data_keys=row["data_keys"],
             signing_keys=row["signing_keys"],
             second_factors=row["second_factors"],
