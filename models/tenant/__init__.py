@@ -6,10 +6,22 @@ from models.tenant.applied_jobs import AppliedJob
 from models.tenant.billing import Customer, Plan, Subscription
 from models.tenant.documents import Document
 from models.tenant.invoices import Invoice, InvoiceCounter, InvoiceLine, Payment
-from models.tenant.messages import Message, MessageAttempt
+from models.tenant.messages import Message, MessageAttempt, MessageEvent
+from models.tenant.notifications import (
+    Broadcast,
+    MeteredUsage,
+    NotificationProvider,
+    NotificationSettings,
+    Suppression,
+    Template,
+    TemplateVersion,
+)
+from models.tenant.recipients import Recipient, RecipientDevice
 from models.tenant.searches import Search, SearchResult
 
 __all__ = [
-    "ApiCallLog", "AppliedJob", "Customer", "Document", "Invoice", "InvoiceCounter", "InvoiceLine", "Message",
-    "MessageAttempt", "Payment", "Plan", "Search", "SearchResult", "Subscription", "TenantBase",
+    "ApiCallLog", "AppliedJob", "Broadcast", "Customer", "Document", "Invoice", "InvoiceCounter", "InvoiceLine", "Message",
+    "MessageAttempt", "MessageEvent", "MeteredUsage", "NotificationProvider", "NotificationSettings", "Payment", "Plan",
+    "Recipient", "RecipientDevice", "Search", "SearchResult", "Subscription", "Suppression", "Template", "TemplateVersion",
+    "TenantBase",
 ]  # fmt: skip
