@@ -18,7 +18,13 @@ from domain.webhooks.delivery import MAX_ATTEMPTS, RETRY_SECONDS
 from jobs.payloads.billing import BillingCycleSchema, WebhookProcessSchema
 from jobs.payloads.completions import CompletionCreateSchema
 from jobs.payloads.events import EventHandleSchema, WebhookDeliverSchema
-from jobs.payloads.notifications import NotificationDeliverSchema
+from jobs.payloads.notifications import (
+    NotificationBatchSchema,
+    NotificationBroadcastSchema,
+    NotificationDeliverSchema,
+    NotificationPreviewSchema,
+    NotificationSendSchema,
+)
 from jobs.payloads.search import SearchQuerySchema, SearchSourceSchema
 from jobs.payloads.system import PingSchema, TenantCompensateSchema, TenantProvisionSchema
 
@@ -63,6 +69,19 @@ KINDS: dict[str, Kind] = {
             timedelta(minutes=10), batchable=False, needs_active_tenant=False,
         ),
         Kind("notification.deliver", "notifications", NotificationDeliverSchema, "notification:create", PROVIDER_RETRY),
+        Kind("notification.send", "notifications", NotificationSendSchema, "notification:create", PROVIDER_RETRY),
+        Kind(
+            "notification.broadcast", "notifications", NotificationBroadcastSchema, "notification:create", PROVIDER_RETRY,
+            timedelta(minutes=30), batchable=False,
+        ),
+        Kind(
+            "notification.batch", "notifications", NotificationBatchSchema, None, PROVIDER_RETRY, timedelta(minutes=30), -10,
+            batchable=False,
+        ),
+        Kind(
+            "notification.preview", "notifications", NotificationPreviewSchema, "notification_template:read", QUICK_RETRY,
+            timedelta(seconds=60), 10, retention=timedelta(hours=1),
+        ),
         Kind(
             "completion.create", "completions", CompletionCreateSchema, "completion:create", PROVIDER_RETRY,
             timedelta(minutes=10), batchable=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -15,6 +16,9 @@ PLATFORM_USES: tuple[PlatformUse, ...] = ("when_none", "fallback", "never")
 
 _ABOUT_THE_MESSAGE = REFUSED_BY_RECIPIENT | {"invalid_header", "invalid_address", "invalid_content", "device_gone"}
 """Refusals that another provider would only repeat."""
+
+
+_BAD_ADDRESS = re.compile(r"\b5\.1\.(1|2|3|6|10)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,18 @@ def ordered(candidates: Sequence[Candidate], use: PlatformUse) -> list[Candidate
     if use == "never" or (use == "when_none" and own):
         return own
     return own + shared
+
+
+def suppresses(channel: str, error: JobError) -> str | None:
+    """The reason for which the address is not written to again after such a refusal, if there is one.
+
+    A mail server's 5.1.x says that the address is bad (RFC 3463, section 3.2); Twilio's 21610, that its owner answered STOP.
+    """
+    if error.job_code != "recipient_refused":
+        return None
+    if channel == "sms":
+        return "stop" if "21610" in error.detail else None
+    return "hard_bounce" if _BAD_ADDRESS.search(error.detail) else None
 
 
 def goes_on(error: JobError) -> bool:

@@ -1,6 +1,7 @@
-"""Links by which a recipient unsubscribes: they name a message and its tenant, and hold nothing about the person.
+"""Links that people and providers come back by: signed, naming a tenant and one thing of it, and nothing about a person.
 
-A link never expires, because the law wants old mails to work. Source of the one-click form: RFC 8058.
+A link to unsubscribe names a message and never expires, because the law wants old mails to work. A link for callbacks names a
+provider's account. Source of the one-click form: RFC 8058.
 """
 
 from __future__ import annotations
@@ -9,24 +10,29 @@ import base64
 import binascii
 import hashlib
 import hmac
+from typing import Literal
 from uuid import UUID
+
+Purpose = Literal["unsubscribe", "callback"]
+PLATFORM_ACCOUNT = UUID(int=0)
+"""Names the platform's own account in a callback's link."""
 
 _MAC_BYTES = 16
 
 
-def unsubscribe_key(oldest_master_key: bytes) -> bytes:
-    """The key that signs, made of the platform's oldest master key."""
-    return hmac.digest(oldest_master_key, b"notifications.unsubscribe", hashlib.sha256)
+def link_key(oldest_master_key: bytes, purpose: Purpose) -> bytes:
+    """The key that signs links of that purpose, made of the platform's oldest master key."""
+    return hmac.digest(oldest_master_key, f"notifications.{purpose}".encode(), hashlib.sha256)
 
 
-def write_token(key: bytes, tenant_id: UUID, message_id: UUID) -> str:
+def write_token(key: bytes, tenant_id: UUID, named: UUID) -> str:
     """A token of 64 characters that fits a URL."""
-    names = tenant_id.bytes + message_id.bytes
+    names = tenant_id.bytes + named.bytes
     return base64.urlsafe_b64encode(names + _mac(key, names)).decode()
 
 
 def read_token(key: bytes, token: str) -> tuple[UUID, UUID] | None:
-    """Tenant and message; None for a token that we did not write."""
+    """The tenant and what is named; None for a token that we did not write."""
     try:
         raw = base64.b64decode(token, altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
