@@ -46,7 +46,9 @@ def post(
 
     try:
         with httpx2.Client(timeout=timeout, follow_redirects=False, trust_env=False, verify=_certificates()) as client:
-            answer = client.post(url, headers=dict(headers), data=form, json=body, auth=basic)
+            answer = client.post(
+                url, headers=dict(headers), data=form, json=body, auth=basic or httpx2.USE_CLIENT_DEFAULT
+            )
     except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout):
         raise Transient(f"{vendor} cannot be reached.", code="provider_unreachable") from None
     except httpx2.TransportError:

@@ -59,7 +59,9 @@ def faults(type_name: str, config: Mapping[str, Any], secrets: Mapping[str, str]
     kind = TYPES[type_name]
     found: list[FieldError] = []
     for place, given, known in (("config", config, kind.config), ("secrets", secrets, kind.secrets)):
-        found += [FieldError(f"{at}/{place}/{name}", "unknown_field", "Unknown field.") for name in given if name not in known]
+        found += [
+            FieldError(f"{at}/{place}/{name}", "unknown_field", "Unknown field.") for name in given if name not in known
+        ]
         found += [
             FieldError(f"{at}/{place}/{name}", "required", "Missing data for required field.")
             for name, required in known.items()
@@ -72,14 +74,18 @@ def faults(type_name: str, config: Mapping[str, Any], secrets: Mapping[str, str]
             if (said := _said_of(type_name, name, value))
         ]
         if type_name == "web_push" and not _VAPID_KEY.fullmatch(secrets["private_key"]):
-            found.append(FieldError(f"{at}/secrets/private_key", "invalid", "Must be 32 bytes in base64url without padding."))
+            found.append(
+                FieldError(f"{at}/secrets/private_key", "invalid", "Must be 32 bytes in base64url without padding.")
+            )
     return found
 
 
 def _said_of(type_name: str, name: str, value: Any) -> str | None:
     """Why the value cannot be used, or nothing."""
     if name == "port":
-        return None if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536 else "Must be a port."
+        return (
+            None if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536 else "Must be a port."
+        )
     if not isinstance(value, str) or len(value) > 320 or not value.isprintable():
         return "Must be printable text of at most 320 characters."
     if name == "from":

@@ -18,8 +18,10 @@ AUDIENCE_LIMIT = 10_000
 DATA_LIMIT = 50
 """Values at the top of a template's data."""
 
-KEY = validate.Regexp(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}\Z", error="Letters, digits, dot, dash, colon, underscore; at most 100.")
-EXTERNAL_ID = validate.Regexp(r"[\x21-\x7e]{1,200}\Z", error="1 to 200 printable ASCII characters without spaces.")
+KEY = validate.Regexp(
+    r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}\Z", error="Letters, digits, dot, dash, colon, underscore; at most 100."
+)
+EXTERNAL_ID = validate.Regexp(r"[A-Za-z0-9._:@+~=-]{1,200}\Z", error="1 to 200 letters, digits or . _ : @ + ~ = -")
 
 
 def _locale(text: str) -> None:
@@ -43,11 +45,17 @@ class ContentSchema(Schema):
         metadata={"example": "Your invoice"},
     )
     text = fields.String(
-        load_default=None, allow_none=True, validate=validate.Length(min=1, max=200_000), metadata={"example": "Hello Ada"}
+        load_default=None,
+        allow_none=True,
+        validate=validate.Length(min=1, max=200_000),
+        metadata={"example": "Hello Ada"},
     )
     html = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=500_000))
     template = fields.String(
-        load_default=None, allow_none=True, validate=KEY, metadata={"description": "A template's key, instead of a text."}
+        load_default=None,
+        allow_none=True,
+        validate=KEY,
+        metadata={"description": "A template's key, instead of a text."},
     )
     template_version = fields.Integer(
         load_default=None, allow_none=True, strict=True, validate=validate.Range(min=1, max=1_000_000),
@@ -127,7 +135,10 @@ class AudienceSchema(Schema):
     """To whom a broadcast goes: to everyone, or to those who match all that is given."""
 
     recipients = fields.List(
-        fields.String(validate=EXTERNAL_ID), load_default=None, allow_none=True, validate=validate.Length(min=1, max=AUDIENCE_LIMIT)
+        fields.String(validate=EXTERNAL_ID),
+        load_default=None,
+        allow_none=True,
+        validate=validate.Length(min=1, max=AUDIENCE_LIMIT),
     )
     attributes = fields.Dict(
         keys=fields.String(validate=validate.Length(min=1, max=100)), load_default=dict, validate=validate.Length(max=20),

@@ -50,7 +50,9 @@ def suppressions_of(
     return found
 
 
-def standing(settings: NotificationSettings, recipient: Recipient | None, suppressions: Iterable[Suppressed]) -> Standing:
+def standing(
+    settings: NotificationSettings, recipient: Recipient | None, suppressions: Iterable[Suppressed]
+) -> Standing:
     """All of it as the rules want it. The recipient's quiet hours and zone stand before the tenant's."""
     own = None if recipient is None else recipient.quiet_hours
     zone = None if recipient is None else recipient.timezone

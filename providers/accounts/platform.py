@@ -30,14 +30,20 @@ def _email(settings: Settings) -> list[Account]:
 
         accounts.append(_account("smtp", 10, smtp, url, sender=settings.mail_from))
     if settings.ses_region and settings.ses_access_key and settings.ses_secret_key:
-        region, access, secret = settings.ses_region, settings.ses_access_key, settings.ses_secret_key.get_secret_value()
+        region, access, secret = (
+            settings.ses_region,
+            settings.ses_access_key,
+            settings.ses_secret_key.get_secret_value(),
+        )
 
         def ses() -> MessageProvider:
             from providers.email.ses import SesAccount, SesEmailProvider
 
             return SesEmailProvider(SesAccount(region, access, secret, settings.ses_endpoint))
 
-        accounts.append(_account("ses", 20, ses, f"{region}:{access}:{settings.ses_endpoint}", sender=settings.mail_from))
+        accounts.append(
+            _account("ses", 20, ses, f"{region}:{access}:{settings.ses_endpoint}", sender=settings.mail_from)
+        )
     return accounts
 
 
@@ -107,8 +113,10 @@ def local(channel: str, outbox: Path | None) -> MessageProvider:
     from providers.push.local import ConsolePushProvider, FilePushProvider
     from providers.sms.local import ConsoleSmsProvider, FileSmsProvider
 
-    if outbox is None:
-        return {"email": ConsoleEmailProvider, "sms": ConsoleSmsProvider, "push": ConsolePushProvider}[channel]()
-    if channel == "email":
-        return FileEmailProvider(outbox)
-    return FileSmsProvider(outbox) if channel == "sms" else FilePushProvider(outbox)
+    on_console: dict[str, Callable[[], MessageProvider]] = {
+        "email": ConsoleEmailProvider, "sms": ConsoleSmsProvider, "push": ConsolePushProvider
+    }  # fmt: skip
+    in_files: dict[str, Callable[[Path], MessageProvider]] = {
+        "email": FileEmailProvider, "sms": FileSmsProvider, "push": FilePushProvider
+    }  # fmt: skip
+    return on_console[channel]() if outbox is None else in_files[channel](outbox)

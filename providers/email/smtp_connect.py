@@ -13,7 +13,7 @@ from domain.errors import Permanent
 
 
 def connect(
-    encrypted: bool,  # noqa: FBT001  # TLS from the first byte
+    encrypted: bool,  # TLS from the first byte
     host: str,
     port: int,
     greeting: str,
@@ -27,9 +27,12 @@ def connect(
         if encrypted:
             return smtplib.SMTP_SSL(host, port, greeting, timeout=timeout, context=ssl.create_default_context())
         return smtplib.SMTP(host, port, greeting, timeout=timeout)
-    if encrypted:
-        return _GuardedSsl(host, port, greeting, timeout=timeout, context=ssl.create_default_context(), allowed=allowed)
-    return _Guarded(host, port, greeting, timeout=timeout, allowed=allowed)
+    options: dict[str, Any] = {"timeout": timeout, "allowed": allowed}
+    if not encrypted:
+        return _Guarded(host, port, greeting, **options)
+    options["context"] = ssl.create_default_context()
+    guarded: smtplib.SMTP = _GuardedSsl(host, port, greeting, **options)
+    return guarded
 
 
 class _Guarded(smtplib.SMTP):

@@ -44,10 +44,10 @@ class ServiceAccount:
         """Raises `Permanent` (`provider_misconfigured`), which repeats nothing of the file."""
         try:
             found = json.loads(text)
-            account = cls(found["project_id"], found["client_email"], found["private_key"])
+            account = cls(*(str(found[name]) for name in ("project_id", "client_email", "private_key")))
         except (ValueError, KeyError, TypeError):
             raise Permanent("The service account's JSON is incomplete.", code="provider_misconfigured") from None
-        if not all(isinstance(each, str) and each for each in (account.project_id, account.client_email)):
+        if not (account.project_id and account.client_email):
             raise Permanent("The service account's JSON is incomplete.", code="provider_misconfigured")
         return account
 
@@ -87,7 +87,7 @@ class FcmPushProvider:
 
     def _token(self, *, fresh: bool = False) -> str:
         """An access token, bought at most once an hour. Nothing has been sent yet, so any failure may be repeated."""
-        secret = "\0".join((self._token_url, self._account.client_email, self._account.private_key))
+        secret = f"{self._token_url}\0{self._account.client_email}\0{self._account.private_key}"
         place = hashlib.sha256(secret.encode()).hexdigest()
         with _lock:
             token, until = _tokens.get(place, ("", 0.0))

@@ -83,7 +83,7 @@ class _Child:
 
     def __init__(self) -> None:
         program = Path(__file__).with_name("child.py")
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603  # our own program
             [sys.executable, "-I", str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             env={}, close_fds=True, start_new_session=True, bufsize=0,
         )  # fmt: skip

@@ -55,7 +55,7 @@ def _answers(request: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One answer for each of `contexts`: the rendered parts, or the error. The parts are compiled once."""
     try:
         compiled = {name: _environment(name).from_string(source) for name, source in request["parts"].items()}
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # whatever a template does is an answer
         return [_error(error)] * len(request["contexts"])
     return [_one(compiled, context, request["output_limit"]) for context in request["contexts"]]
 
@@ -65,7 +65,7 @@ def _one(compiled: Mapping[str, Any], context: Mapping[str, Any], limit: int) ->
         parts = {name: _bounded(template.generate(context), limit) for name, template in compiled.items()}
         if "html" in parts:
             parts["html"] = clean(parts["html"])
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # whatever a template does is an answer
         return _error(error)
     return {"parts": parts}
 
@@ -97,7 +97,9 @@ def _error(error: Exception) -> dict[str, Any]:
         return {"code": "template_output_too_large", "detail": "The rendered text is too long."}
     if isinstance(error, (MemoryError, OverflowError)):
         return {"code": "template_too_expensive", "detail": "The template needs too much memory or too many steps."}
-    if isinstance(error, (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)):
+    if isinstance(
+        error, (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
+    ):
         return {"code": "template_invalid", "detail": f"{type(error).__name__}: {str(error)[:300]}"}
     return {"code": "template_invalid", "detail": type(error).__name__}
 

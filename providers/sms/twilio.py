@@ -54,7 +54,9 @@ class TwilioSmsProvider:
             timeout=self._timeout,
         )  # fmt: skip
         if not 200 <= answer.status < 300:
-            said = f"{answer.body.get('code', '')} {answer.body.get('message', '')}".replace(account.auth_token, "[token]")
+            said = f"{answer.body.get('code', '')} {answer.body.get('message', '')}".replace(
+                account.auth_token, "[token]"
+            )
             raise refusal("Twilio", answer, said, _CODES)
         sid = answer.body.get("sid")
         if not isinstance(sid, str):

@@ -46,12 +46,14 @@ def callback_url(context: JobContext, account_id: UUID = PLATFORM_ACCOUNT) -> st
 
 def worst(errors: Sequence[JobError]) -> JobError:
     """What the job ends with when nobody took the message: with hope if anyone left some."""
-    hopeful = [error for error in errors if isinstance(error, Transient)]
+    hopeful: list[JobError] = [error for error in errors if isinstance(error, Transient)]
     return (hopeful or list(errors))[-1]
 
 
 def _opened(context: JobContext, row: NotificationProvider, version: int) -> OwnAccount:
-    sealed = context.tenancy.vault(context.tenant_id).open(row.secret_sealed, "notification_providers", "secret_sealed", row.id)
+    sealed = context.tenancy.vault(context.tenant_id).open(
+        row.secret_sealed, "notification_providers", "secret_sealed", row.id
+    )
     return OwnAccount(
         identity=f"{row.id}:{version}", name=row.name, type=row.type, priority=row.priority, config=row.config,
         secrets=json.loads(sealed), callback=callback_url(context, row.id),

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import select
 
-from domain.errors import Cancelled, JobError, Permanent, Transient, UnknownOutcome
+from domain.errors import JobError, Permanent, Transient
 from domain.notifications.delivery import status_after
 from domain.notifications.failover import suppresses
 from jobs.context import JobContext
@@ -126,9 +126,7 @@ def _connected(provider: MessageProvider) -> Iterator[Sender]:
         yield sender
 
 
-def _contents(
-    context: JobContext, asked: Mapping[str, Any], claimed: Sequence[Claimed]
-) -> list[Content | Permanent]:
+def _contents(context: JobContext, asked: Mapping[str, Any], claimed: Sequence[Claimed]) -> list[Content | Permanent]:
     """What each message says; those of one variant are rendered together."""
     made: dict[int, Content | Permanent] = {}
     by_source: dict[int, tuple[Source, list[int]]] = {}

@@ -76,7 +76,9 @@ def _next(session: Session, broadcast: Broadcast, payload: Mapping[str, Any]) ->
     return list(
         session.scalars(
             select(Recipient.id)
-            .where(*conditions, Recipient.id > (broadcast.through or NOBODY), Recipient.created_at <= broadcast.created_at)
+            .where(
+                *conditions, Recipient.id > (broadcast.through or NOBODY), Recipient.created_at <= broadcast.created_at
+            )
             .order_by(Recipient.id)
             .limit(BATCH)
         )

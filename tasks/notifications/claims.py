@@ -77,8 +77,8 @@ def claim_handful(
                 held.append((message.id, person, message.held_until))
                 continue
             number = _decided(session, message, decision, past.get(message.id, []), account)
-            if message.held_until is not None:
-                held.append((message.id, person, message.held_until))
+            if decision.outcome is Outcome.HOLD and decision.until is not None:
+                held.append((message.id, person, decision.until))
             elif number is not None:
                 claimed.append(Claimed(message.id, number, person, message.recipient, sources[person.id]))
     for message_id, person, until in held:
@@ -200,11 +200,26 @@ def _decided(
 
 
 def _submit_held(
-    context: JobContext, broadcast: Broadcast, message_id: UUID, person: Recipient, until: datetime, asked: Mapping[str, Any]
+    context: JobContext,
+    broadcast: Broadcast,
+    message_id: UUID,
+    person: Recipient,
+    until: datetime,
+    asked: Mapping[str, Any],
 ) -> None:
     said = {
         name: asked[name]
-        for name in ("subject", "text", "html", "template", "template_version", "data", "locale", "category", "critical")
+        for name in (
+            "subject",
+            "text",
+            "html",
+            "template",
+            "template_version",
+            "data",
+            "locale",
+            "category",
+            "critical",
+        )
     }
     message = {
         **said, "channel": broadcast.channel, "to": _to(broadcast, person), "recipient_id": str(person.id),

@@ -56,7 +56,11 @@ class Source:
 
 
 def source_of(
-    session: Session, settings: NotificationSettings, payload: Mapping[str, Any], channel: str, recipient: Recipient | None
+    session: Session,
+    settings: NotificationSettings,
+    payload: Mapping[str, Any],
+    channel: str,
+    recipient: Recipient | None,
 ) -> Source:
     """Where the content comes from. Raises `Permanent` (`template_unknown`, `template_variant_missing`)."""
     key = payload["template"]

@@ -3,47 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select, update
-from sqlalchemy.orm import Session
 
 from bus.events import announce
 from domain.errors import Cancelled, JobError, NotNow, Permanent, Transient, UnknownOutcome
 from domain.notifications.channels import normal_address
-from domain.notifications.decision import Decision, Outcome, decide
+from domain.notifications.decision import Outcome
 from domain.notifications.delivery import Settled, status_after
 from domain.notifications.failover import goes_on, suppresses
 from jobs.context import JobContext
 from jobs.handlers import handles
 from jobs.kinds import kind
-from models.tenant import Broadcast, Message, MessageAttempt, Recipient, RecipientDevice
-from models.tenant.standing import recipient_at, settings_of, standing, suppressions_of
+from models.tenant import Message, MessageAttempt, RecipientDevice
 from providers.accounts import Account
 from providers.circuits import process_circuits
 from providers.rendering import render
 from tasks.notifications import records
-from tasks.notifications.accounts import accounts_for, worst
-from tasks.notifications.content import Content, Source, outgoing, source_of, template_data, unsubscribe_url
+from tasks.notifications.accounts import worst
+from tasks.notifications.content import Content, outgoing, template_data, unsubscribe_url
+from tasks.notifications.preparation import Prepared, prepare
 
 LONGEST_NAP = 60.0
 """Seconds. A job that waits may be late by as much as it asked to wait, so a held one asks for half of what is left."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """All that delivering needs, read in one transaction."""
-
-    message: Message
-    decision: Decision
-    recipient: Recipient | None
-    source: Source | None
-    accounts: list[Account]
-    target: str
-    device_id: UUID | None = None
 
 
 @handles("notification.deliver")
@@ -56,7 +41,7 @@ def deliver(context: JobContext, payload: Mapping[str, Any]) -> Mapping[str, Any
     message_id = payload["message_id"] or context.job_id
     try:
         context.check()
-        prepared = _prepare(context, payload, message_id)
+        prepared = prepare(context, payload, message_id)
         if isinstance(prepared, Settled):
             return _result(context, message_id, prepared)
         _obey(context, prepared)
@@ -79,97 +64,6 @@ class _NotSent(Exception):
         self.reason = reason
 
 
-def _prepare(context: JobContext, payload: Mapping[str, Any], message_id: UUID) -> Prepared | Settled:
-    """Make the row if it is not there, and read everything. Raises `Permanent` after moving the message to `not_sent`."""
-    channel, failure = payload["channel"], None
-    with context.session() as session:
-        message = records.ensure(session, context.tenant_id, message_id, _values(payload))
-        if message.status not in {"queued", "delivery_attempted"}:
-            return Settled(message.status)
-        if _broadcast_is_cancelled(session, message):
-            records.move(session, context.tenant_id, message_id, "not_sent", reason="cancelled")
-            return Settled("not_sent")
-        settings = settings_of(session, context.tenant_id)
-        try:
-            device = _device(session, context, payload)
-            recipient = _recipient(session, context, payload, device)
-            address = payload["to"] if channel in {"push", "in_app"} else normal_address(channel, payload["to"])
-            found = suppressions_of(session, context.tenant_id, channel, [address])
-            facts = standing(settings, recipient, found.get(address, ()))
-            source = source_of(session, settings, payload, channel, recipient)
-            decision = decide(
-                facts, channel=channel, category=source.category, critical=payload["critical"], now=datetime.now(UTC)
-            )
-            accounts = [] if channel == "in_app" else accounts_for(
-                context, session, settings, channel, None if device is None else device.kind
-            )  # fmt: skip
-            if channel != "in_app" and not accounts:
-                raise Permanent(f"No provider serves {channel}.", code="no_provider")
-        except Permanent as error:
-            failure = error
-            records.move(session, context.tenant_id, message_id, "not_sent", reason=error.job_code)
-        else:
-            past = records.past_attempts(session, context.tenant_id, message_id)
-            cut_off = {each.provider for each in past if each.state == "calling"}
-            accounts.sort(key=lambda account: account.label not in cut_off)  # stable: the cut-off one first, if any
-            message.recipient_id = None if recipient is None else recipient.id
-            message.category = source.category
-            message.locale, message.template, message.template_version = source.locale, source.template, source.version
-    if failure is not None:
-        raise failure
-    target = payload["to"] if device is None else _opened(context, device)
-    return Prepared(message, decision, recipient, source, accounts, target, None if device is None else device.id)
-
-
-def _values(payload: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "channel": payload["channel"],
-        "recipient": payload["to"],
-        "subject": payload["subject"] or "",
-        "body_text": payload["text"] or "",
-        "body_html": payload["html"],
-        "notification_id": payload["notification_id"],
-        "category": payload["category"],
-    }
-
-
-def _broadcast_is_cancelled(session: Session, message: Message) -> bool:
-    if message.notification_id is None or not message.in_broadcast:
-        return False
-    broadcast = session.get(Broadcast, (message.tenant_id, message.notification_id))
-    return broadcast is not None and broadcast.state == "cancelled"
-
-
-def _device(session: Session, context: JobContext, payload: Mapping[str, Any]) -> RecipientDevice | None:
-    if payload["channel"] != "push":
-        return None
-    device = session.get(RecipientDevice, (context.tenant_id, UUID(payload["to"])))
-    if device is None or device.gone_at is not None:
-        raise Permanent("There is no such device, or it has unsubscribed.", code="device_gone")
-    return device
-
-
-def _recipient(
-    session: Session, context: JobContext, payload: Mapping[str, Any], device: RecipientDevice | None
-) -> Recipient | None:
-    named = device.recipient_id if device is not None else payload["recipient_id"]
-    if named is not None:
-        return session.get(Recipient, (context.tenant_id, named))
-    found = recipient_at(session, context.tenant_id, payload["channel"], _spelled(payload))
-    if found is None and payload["channel"] == "in_app":
-        raise Permanent(f"There is no recipient {payload['to']!r}, so no feed.", code="recipient_unknown")
-    return found
-
-
-def _spelled(payload: Mapping[str, Any]) -> str:
-    return normal_address(payload["channel"], payload["to"])
-
-
-def _opened(context: JobContext, device: RecipientDevice) -> str:
-    vault = context.tenancy.vault(context.tenant_id)
-    return vault.open(device.target_sealed, "recipient_devices", "target_sealed", device.id).decode()
-
-
 def _obey(context: JobContext, prepared: Prepared) -> None:
     """Raises `NotNow` for a message that is held, and `_NotSent` for one that is dropped."""
     decision, message = prepared.decision, prepared.message
@@ -182,13 +76,14 @@ def _obey(context: JobContext, prepared: Prepared) -> None:
         session.execute(_update(context, message.id).values(**noted))
     if held is not None:
         left = (held - datetime.now(UTC)).total_seconds()
-        raise NotNow(decision.detail, code="quiet_hours", retry_after=max(1.0, left if left < LONGEST_NAP else left / 2))
+        raise NotNow(
+            decision.detail, code="quiet_hours", retry_after=max(1.0, left if left < LONGEST_NAP else left / 2)
+        )
 
 
 def _content(context: JobContext, payload: Mapping[str, Any], prepared: Prepared) -> Content:
     """Render it. Raises `Permanent` after moving the message to `not_sent`, for it cannot be said."""
     source = prepared.source
-    assert source is not None  # noqa: S101 - a settled message does not come here
     if source.variables is None:
         return source.fixed()
     data = template_data(payload, prepared.recipient, unsubscribe_url(context, prepared.message.id))
@@ -259,7 +154,11 @@ def _through(
 
 
 def _claim(
-    context: JobContext, message_id: UUID, account: Account, idempotent: bool, content: Content  # noqa: FBT001
+    context: JobContext,
+    message_id: UUID,
+    account: Account,
+    idempotent: bool,
+    content: Content,
 ) -> int | Settled:
     with context.session() as session:
         message = records.lock(session, context.tenant_id, message_id)

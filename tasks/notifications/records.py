@@ -77,7 +77,13 @@ def record_failure(session: Session, message: Message, number: int, error: JobEr
 
 
 def close(
-    session: Session, message: Message, number: int, state: str, *, error_code: str | None = None, detail: str | None = None
+    session: Session,
+    message: Message,
+    number: int,
+    state: str,
+    *,
+    error_code: str | None = None,
+    detail: str | None = None,
 ) -> None:
     """Write down how the attempt ended."""
     session.execute(
