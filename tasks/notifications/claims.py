@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Uuid, bindparam, func, select, update
+from sqlalchemy import Uuid, bindparam, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -95,7 +95,9 @@ def record_handful(context: JobContext, broadcast: Broadcast, results: Sequence[
         session.connection().execute(_ATTEMPTS, [_attempt(broadcast, result, now) for result in results])
         for status in dict.fromkeys(result.status for result in results):
             rows = [_message(broadcast, result, now) for result in results if result.status == status]
-            statement = _MESSAGES.where(Message.__table__.c.status.in_(sorted(FORWARD[status])))
+            # not `in_`, which cannot be sent with many rows at once
+            earlier = or_(*(Message.__table__.c.status == each for each in sorted(FORWARD[status])))
+            statement = _MESSAGES.where(earlier)
             session.connection().execute(statement, rows)
         sent = [result.claimed.message_id for result in results if result.sent is not None]
         records.meter(session, broadcast.tenant_id, broadcast.channel, sent)
