@@ -26,6 +26,7 @@ LIMIT_SECONDS = 120.0
 _ENDED: LiteralString = """
 SELECT count(*) AS jobs, extract(epoch FROM max(finished_at) - min(dispatched_at))::float8 AS seconds,
        extract(epoch FROM max(dispatched_at) - min(dispatched_at))::float8 AS all_dispatched,
+       extract(epoch FROM min(started_at) - min(dispatched_at))::float8 AS first_started,
        extract(epoch FROM max(started_at) - min(dispatched_at))::float8 AS all_started
   FROM jobs WHERE kind = 'completion.create' AND state = 'succeeded'
 """
@@ -89,6 +90,7 @@ def measure(ground: Ground, jobs: int, progress: Progress) -> dict[str, Any]:
         "wait_seconds": WAIT_SECONDS,
         "seconds": row["seconds"],
         "all_dispatched_seconds": row["all_dispatched"],
+        "first_started_seconds": row["first_started"],
         "all_started_seconds": row["all_started"],
         "ratio": float(row["seconds"]) / WAIT_SECONDS,
         "processor_seconds": spent,

@@ -94,6 +94,9 @@ UPDATE jobs j SET state = 'queued', dispatched_at = NULL
 """
 
 
+SHARED_SECONDS = 5.0
+"""How long a pool counts as shared after it had jobs of several tenants at once."""
+
 FREE = Controls()
 """Nothing paused, nobody limited."""
 
@@ -108,7 +111,9 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Picked:
-    """A job that was marked dispatched. It is `deep` if its pool had more due than room."""
+    """A job that was marked dispatched. It is `deep` if its pool had more due than room, and `shared` if several tenants
+    lately had jobs there.
+    """
 
     id: UUID
     kind: str
@@ -116,6 +121,7 @@ class Picked:
     attempt: int
     single: bool
     deep: bool
+    shared: bool
     express: bool
 
 
@@ -128,6 +134,7 @@ class Scheduler:
 
     clocks: dict[tuple[str, ...], FairShare] = field(default_factory=dict)
     buckets: dict[UUID, Bucket] = field(default_factory=dict)
+    shared_until: dict[tuple[str, ...], float] = field(default_factory=dict)
     in_flight: Counter[UUID] = field(default_factory=Counter)
     is_full: bool = False
     """Whether the last round left due jobs, or could not look for them, for want of room."""
@@ -164,7 +171,9 @@ class Scheduler:
             else:
                 of_pool.due[row["tenant_id"]].append(_candidate(row, means))
         self.is_full = False
-        found = [each for pool, due in zip(pools, waiting, strict=True) for each in self._choose(pool, due, controls)]
+        found = [
+            each for pool, due in zip(pools, waiting, strict=True) for each in self._choose(pool, due, controls, now)
+        ]
         if not found:
             return []
         marked = {row["id"] for row in platform.fetch(_MARK, {"ids": [each.id for each in found]}, RELAXED)}
@@ -176,7 +185,10 @@ class Scheduler:
             if queue in queues:
                 clock.correct(tenant_id, runs, seconds, controls.limits.get(tenant_id, UNLIMITED).weight)
 
-    def _choose(self, pool: Pool, waiting: _Waiting, controls: Controls) -> list[Picked]:
+    def _choose(self, pool: Pool, waiting: _Waiting, controls: Controls, now: float) -> list[Picked]:
+        if len(waiting.due.keys() | waiting.in_flight.keys()) > 1:
+            self.shared_until[pool.queues] = now + SHARED_SECONDS
+        shared = now < self.shared_until.get(pool.queues, now)
         free = room(pool.slots) - waiting.taken
         chosen = self.clocks[pool.queues].choose(
             waiting.due,
@@ -196,7 +208,7 @@ class Scheduler:
         return [
             Picked(
                 each.job["id"], each.job["kind"], each.job["queue"], each.job["attempt"], each.job["single"],
-                deep=deep, express=each.express,
+                deep=deep, shared=shared, express=each.express,
             )
             for each in chosen
         ]  # fmt: skip

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from importlib import import_module
 
+from config.settings import Settings
+
 MODULES = (
-    "billing", "completions", "events", "notifications", "search", "system", "tenants", "webhook_endpoints", "webhooks",
-)  # fmt: skip
+    "billing",
+    "completions",
+    "events",
+    "fleet",
+    "isolation",
+    "keys",
+    "notifications",
+    "search",
+    "system",
+    "tenant_life",
+    "tenants",
+    "webhook_endpoints",
+    "webhooks",
+)
 """Every module that binds a handler, a subscriber or a service."""
 
 
@@ -14,3 +29,9 @@ def load() -> None:
     """Import them all, so that each kind has its handler. Loading twice is loading once."""
     for name in MODULES:
         import_module(f"tasks.{name}")
+
+
+def warm(settings: Settings, queues: Collection[str]) -> None:
+    """Load what the first jobs of these queues would else wait for."""
+    if "completions" in queues:
+        import_module("tasks.completions").warm(settings)

@@ -8,27 +8,25 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import insert
-
 from bus.events import announce
 from bus.services import register
-from domain.completions.routing import Route, route
-from domain.errors import JobError, Transient
-from domain.ids import new_id
+from config.settings import Settings
+from domain.completions.routing import DEFAULT_MODELS, Route, route
+from domain.errors import JobError
 from jobs.context import JobContext
 from jobs.handlers import handles
 from jobs.payloads.completions import GetCompletionSchema
-from models.tenant import ApiCallLog
 from providers.llm import (
-    CompletionProvider,
+    Account,
     CompletionRequest,
     CompletionResponse,
     Message,
     Role,
+    Usage,
     completion_provider,
     cost_micros,
 )
+from tasks.call_log import log_call
 
 LONGEST_CALL = 300.0
 """Seconds."""
@@ -72,7 +70,7 @@ def complete(
     """
     context.check()
     chosen = _route(context, model)
-    provider = _provider(context, chosen)
+    provider = completion_provider(_account(context, chosen))
     request = _request(context, chosen, messages, max_tokens, temperature)
     started = time.monotonic()
     try:
@@ -85,32 +83,46 @@ def complete(
     return _result(chosen, response, cost)
 
 
+def warm(settings: Settings) -> None:
+    """Make the clients of the platform's own accounts and load the prices: a second of processor time, once per process."""
+    for account in _platform_accounts(settings).values():
+        completion_provider(account)
+        cost_micros(account.provider, DEFAULT_MODELS[account.provider], Usage(1, 0, 1, "estimated"))
+
+
+def _platform_accounts(settings: Settings) -> dict[str, Account]:
+    keys = {
+        "openai": (settings.openai_api_key, settings.openai_base_url),
+        "anthropic": (settings.anthropic_api_key, settings.anthropic_base_url),
+    }
+    return {
+        name: Account(name, key.get_secret_value(), base_url)
+        for name, (key, base_url) in keys.items()
+        if key is not None
+    }
+
+
 def _route(context: JobContext, model: str | None) -> Route:
     settings, tenant = context.settings, context.tenant
-    keys = {"openai": settings.openai_api_key, "anthropic": settings.anthropic_api_key}
     return route(
         tenant.llm_provider,
         model,
         tenant_has_key=bool(tenant.llm_key),
-        platform_keys=[name for name, key in keys.items() if key is not None],
+        platform_keys=list(_platform_accounts(settings)),
         allow_sandbox=settings.environment == "development",
     )
 
 
-def _provider(context: JobContext, chosen: Route) -> CompletionProvider:
-    """The provider under the account that pays.
+def _account(context: JobContext, chosen: Route) -> Account:
+    """The account that pays.
 
     A tenant's key, too, goes to the address that the operator set: it says how this network reaches the vendor.
     """
     settings = context.settings
-    platform_key, base_url = {
-        "openai": (settings.openai_api_key, settings.openai_base_url),
-        "anthropic": (settings.anthropic_api_key, settings.anthropic_base_url),
-        "sandbox": (None, None),
-    }[chosen.provider]
-    key = context.tenant.llm_key if chosen.key_source == "tenant" else platform_key and platform_key.get_secret_value()
-    left = context.deadline - time.monotonic()
-    return completion_provider(chosen.provider, key or "", base_url, timeout=max(0.1, min(LONGEST_CALL, left)))
+    if chosen.key_source != "tenant":
+        return _platform_accounts(settings).get(chosen.provider) or Account(chosen.provider)
+    address = {"openai": settings.openai_base_url, "anthropic": settings.anthropic_base_url}[chosen.provider]
+    return Account(chosen.provider, context.tenant.llm_key or "", address)
 
 
 def _request(
@@ -122,7 +134,9 @@ def _request(
 ) -> CompletionRequest:
     """The key is the same when a job asks the same again in its next attempt, and another for its other questions."""
     asked = json.dumps([chosen.provider, chosen.model, [dict(one) for one in messages], max_tokens, temperature])
+    left = context.deadline - time.monotonic()
     return CompletionRequest(
+        timeout=max(0.1, min(LONGEST_CALL, left)),
         model=chosen.model,
         messages=tuple(Message(cast("Role", one["role"]), one["content"]) for one in messages),
         max_tokens=max_tokens,
@@ -148,28 +162,15 @@ def _reported(response: CompletionResponse) -> dict[str, Any]:
 
 
 def _log(context: JobContext, chosen: Route, duration_ms: int, **values: Any) -> None:
-    """Write the call down under the job's attempt; a job that calls more than once counts on from there."""
-    row = {
-        "tenant_id": context.tenant_id,
-        "id": new_id(),
-        "job_id": context.job_id,
-        "operation": "chat",
-        "provider": chosen.provider,
-        "request_model": chosen.model,
-        "key_source": chosen.key_source,
-        "duration_ms": duration_ms,
+    log_call(
+        context,
+        operation="chat",
+        provider=chosen.provider,
+        request_model=chosen.model,
+        key_source=chosen.key_source,
+        duration_ms=duration_ms,
         **values,
-    }
-    used = select(func.max(ApiCallLog.attempt)).where(
-        ApiCallLog.tenant_id == context.tenant_id, ApiCallLog.job_id == context.job_id
     )
-    number = func.greatest(context.attempt, func.coalesce(used.scalar_subquery(), 0) + 1)
-    statement = insert(ApiCallLog).values(row | {"attempt": number}).on_conflict_do_nothing()
-    for _ in range(5):
-        with context.session() as session:
-            if session.scalar(statement.returning(ApiCallLog.id)) is not None:
-                return
-    raise Transient("The call could not be logged: other attempts of this job log at the same time.")
 
 
 def _result(chosen: Route, response: CompletionResponse, cost: int | None) -> Mapping[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Literal, LiteralString
 from uuid import UUID
 
+import psycopg
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -14,12 +15,13 @@ from sqlalchemy.orm import Session
 from config.settings import Settings
 from domain.errors import NotNow, TenantUnavailable, Transient
 from providers.storage import Bucket, open_bucket
-from tenancy.database import Database, tenant_scope
+from tenancy.database import Database, Row, tenant_scope
 from tenancy.directory import TenantDirectory, TenantRecord
 from tenancy.engines import TenantEngines
 from tenancy.guard import refuse_privileges
+from tenancy.masters import open_ring
 from tenancy.reach import Unreachable
-from tenancy.vault import MasterRing, Vault
+from tenancy.vault import Vault
 
 PLATFORM_PATIENCE_SECONDS = 20.0
 """No statement of ours on the platform database takes near as long, unless it stands still."""
@@ -30,15 +32,18 @@ class Tenancy:
 
     def __init__(self, settings: Settings, role: Literal["web", "engine"]):
         self.settings = settings
-        self.ring = MasterRing(settings.master_key_ring)
+        self.ring = open_ring(settings)
         dsn = settings.web_dsn if role == "web" else settings.engine_dsn
         self._variable = "DATABASE_WEB_URL" if role == "web" else "DATABASE_ENGINE_URL"
+        self._pooled = settings.database_pooler_url is not None
         self.platform = Database(
-            dsn,
+            settings.through_pooler(dsn),
             pool_size=settings.platform_pool_size,
             application_name=f"nexus {role}",
             patience=PLATFORM_PATIENCE_SECONDS,
+            pooled=self._pooled,
         )
+        self._past_pooler = Database(dsn, pool_size=1, application_name=f"nexus {role}")
         self.directory = TenantDirectory(self.platform, self.ring)
         self._engines = TenantEngines(
             limit=settings.tenant_engine_limit,
@@ -49,6 +54,10 @@ class Tenancy:
     def check(self) -> None:
         """Refuse to run under an account that row-level security does not bind. Raises `SettingsError`."""
         refuse_privileges(self.platform, self._variable)
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """A connection of one's own to the platform database, in autocommit, past any pooler: for advisory locks."""
+        return self._past_pooler.connect()
 
     def record(self, tenant_id: UUID, at_least: int = 0) -> TenantRecord:
         """The tenant's record, of version `at_least` or newer. Raises `NotFound`."""
@@ -62,27 +71,59 @@ class Tenancy:
     def session(self, tenant_id: UUID) -> Iterator[Session]:
         """A transaction in the tenant's database that sees that tenant's rows only.
 
-        Raises `TenantUnavailable` if the tenant has no database yet, `NotNow` if the database cannot be connected to, and
-        `Transient` if it goes away in the middle.
+        Raises `TenantUnavailable` if the tenant has no database yet or its data is being moved, `NotNow` if the database
+        cannot be connected to, and `Transient` if it goes away in the middle.
         """
+        with self._database(tenant_id) as database, database.session(tenant_scope(tenant_id)) as session:
+            yield session
+
+    def fetch_many(
+        self, tenant_id: UUID, statements: Sequence[tuple[LiteralString, Mapping[str, Any]]]
+    ) -> list[list[Row]]:
+        """Run statements in the tenant's database as one transaction in one round trip; returns the rows of each.
+
+        For what is done so often that a session would cost more than its statements. Raises as `session`.
+        """
+        with self._database(tenant_id) as database:
+            return database.fetch_many(statements, tenant_scope(tenant_id))
+
+    @contextmanager
+    def _database(self, tenant_id: UUID) -> Iterator[Database]:
         record = self.directory.get(tenant_id)
+        if record.is_closed:
+            raise TenantUnavailable(f"Tenant {tenant_id} is {record.state}: its data is being moved.")
+        with self.database(record) as database:
+            yield database
+
+    @contextmanager
+    def database(self, record: TenantRecord) -> Iterator[Database]:
+        """The database that a record names, for who moves, exports or erases a tenant. Raises as `session`."""
         if record.dsn is None:
-            raise TenantUnavailable(f"Tenant {tenant_id} has no database yet: it is {record.state}.")
+            raise TenantUnavailable(f"Tenant {record.id} has no database yet: it is {record.state}.")
         try:
-            with self._engines.use(record.dsn) as database, database.session(tenant_scope(tenant_id)) as session:
-                yield session
+            with self._pool_of(record.dsn, record.tier) as database:
+                yield database
         except PoolTimeout:
             raise Transient("All connections to the tenant's database are in use.", code="tenant_busy") from None
-        except DBAPIError as error:
-            if isinstance(error.orig, Unreachable):
+        except (DBAPIError, psycopg.OperationalError) as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            if isinstance(cause, Unreachable):
                 raise NotNow(
                     "The tenant's database cannot be reached.",
                     code="tenant_database_down",
-                    retry_after=error.orig.retry_after,
+                    retry_after=cause.retry_after,
                 ) from error
-            if isinstance(error, OperationalError) or error.connection_invalidated:
-                raise Transient("The tenant's database cannot be reached.", code="tenant_database_down") from error
-            raise
+            if isinstance(error, DBAPIError) and not (
+                isinstance(error, OperationalError) or error.connection_invalidated
+            ):
+                raise
+            raise Transient("The tenant's database cannot be reached.", code="tenant_database_down") from error
+
+    def _pool_of(self, dsn: str, tier: str) -> AbstractContextManager[Database]:
+        """The platform's pooler stands before the platform's servers, not before a tenant's own."""
+        if tier == "external" or not self._pooled:
+            return self._engines.use(dsn)
+        return self._engines.use(self.settings.through_pooler(dsn), pooled=True)
 
     def bucket(self, tenant_id: UUID) -> Bucket:
         """The tenant's objects. Raises `TenantUnavailable` if the tenant has no bucket yet."""

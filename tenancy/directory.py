@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from domain.errors import NotFound
+from domain.tenants.preferences import Preferences, preferences_of
 from tenancy.database import Database, tenant_scope
 from tenancy.vault import MasterRing, Vault, data_key_place
 
 CACHE_SECONDS = 5.0
 
 _READ = """
-SELECT t.version, t.tier, t.state, t.is_operator, t.name, t.dsn_sealed, t.bucket_sealed, t.settings, t.llm_provider, t.llm_key_sealed,
+SELECT t.version, t.tier, t.state, t.is_operator, t.name, t.dsn_sealed, t.bucket_sealed, t.settings, t.schema_version, t.transition, t.preferences, t.server_sealed, t.llm_provider, t.llm_key_sealed,
        (SELECT jsonb_agg(jsonb_build_array(k.version, k.master_key_id, encode(k.wrapped, 'hex')) ORDER BY k.version)
           FROM tenant_keys k WHERE k.tenant_id = t.id) AS keys
   FROM tenants t WHERE t.id = %(tenant_id)s
@@ -36,7 +39,11 @@ class BucketAddress:
 
 @dataclass(frozen=True, slots=True)
 class TenantRecord:
-    """A tenant with its secrets opened. Never logged: secrets are kept out of `repr`."""
+    """A tenant with its secrets opened. Never logged: secrets are kept out of `repr`.
+
+    `server_dsn` is the account that owns the schema on an external tenant's own server. `is_closed` while the data is being
+    moved or replaced.
+    """
 
     id: UUID
     version: int
@@ -48,8 +55,17 @@ class TenantRecord:
     dsn: str | None = field(repr=False)
     bucket: BucketAddress | None = field(repr=False)
     settings: dict[str, object]
+    schema_version: str | None
+    transition: dict[str, Any] | None
+    preferences: Preferences
+    server_dsn: str | None = field(repr=False)
     llm_provider: str
     llm_key: str | None = field(repr=False)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nobody but who moves the data may open it."""
+        return self.state == "migrating" and bool((self.transition or {}).get("closed"))
 
 
 class TenantDirectory:
@@ -88,6 +104,14 @@ class TenantDirectory:
         with self._lock:
             self._cache.pop(tenant_id, None)
 
+    def _keys_now(self, tenant_id: UUID) -> Mapping[int, bytes]:
+        """For a vault that met a key that it does not know: who rotated may be another process."""
+        self.forget(tenant_id)
+        try:
+            return self.get(tenant_id).vault.keys
+        except NotFound:
+            return {}
+
     def _read(self, tenant_id: UUID) -> TenantRecord:
         rows = self._platform.fetch(_READ, {"tenant_id": tenant_id}, tenant_scope(tenant_id))
         if not rows or not rows[0]["keys"]:
@@ -99,6 +123,7 @@ class TenantDirectory:
                 version: self._ring.unwrap(key_id, bytes.fromhex(wrapped), data_key_place(tenant_id, version))
                 for version, key_id, wrapped in row["keys"]
             },
+            lambda: self._keys_now(tenant_id),
         )
 
         def opened(column: str) -> str | None:
@@ -117,6 +142,10 @@ class TenantDirectory:
             dsn=opened("dsn_sealed"),
             bucket=None if address is None else BucketAddress(**json.loads(address)),
             settings=row["settings"],
+            schema_version=row["schema_version"],
+            transition=row["transition"],
+            preferences=preferences_of(row["preferences"]),
+            server_dsn=opened("server_sealed"),
             llm_provider=row["llm_provider"],
             llm_key=opened("llm_key_sealed"),
         )

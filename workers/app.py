@@ -68,6 +68,7 @@ def _start_child(**_: Any) -> None:
 
 @worker_ready.connect
 def _announce(sender: Any, **_: Any) -> None:
+    tasks.warm(current(), sender.app.amqp.queues.consume_from)
     gc.freeze()
     registration.start(runtime.runtime().tenancy.platform, sender)
 

@@ -38,15 +38,17 @@ class BufferingConsumer(Consumer):
         hub: Any = getattr(self, "hub", None)
         if hub and not self._flush_is_due:
             self._flush_is_due = True
-            dispatcher: Any = self.event_dispatcher
-            dispatcher.buffer_limit = EVENTS_AT_ONCE
+            self._dispatcher.buffer_limit = EVENTS_AT_ONCE
             hub.call_later(EVENTS_SECONDS, self._flush_later)
 
     def _flush_later(self) -> None:
         self._flush_is_due = False
-        dispatcher: Any = getattr(self, "event_dispatcher", None)
-        if dispatcher:
-            dispatcher.flush()
+        if self._dispatcher:
+            self._dispatcher.flush()
+
+    @property
+    def _dispatcher(self) -> Any:
+        return getattr(self, "event_dispatcher", None)
 
 
 class OneAhead(bootsteps.StartStopStep):

@@ -21,6 +21,7 @@ from jobs.leases import ClaimedRow, claim
 from jobs.messages import Item
 from jobs.outcomes import Outcome, failed, keyless, succeeded
 from jobs.rows import open_json
+from tenancy.gathering import Gathering
 from tenancy.vault import SealBroken
 from workers.pulse import Held
 from workers.runtime import Runtime
@@ -37,11 +38,7 @@ def run_message(runtime: Runtime, items: Sequence[Item]) -> dict[str, int]:
 
     Raises `JobsFailed` if any attempt failed. Outcomes are written by the pulse, which begins at once.
     """
-    token = new_id()
-    rows = claim(
-        runtime.tenancy.platform, items, token=token, worker_id=runtime.worker_id,
-        lease_seconds=runtime.pulse.lease_seconds,
-    )  # fmt: skip
+    token, rows = _CLAIMS.ask(runtime, items)
     held = [Held(row["id"], token) for row in rows]
     runtime.pulse.hold(held)
     ran = failures = 0
@@ -57,6 +54,20 @@ def run_message(runtime: Runtime, items: Sequence[Item]) -> dict[str, int]:
     return {"succeeded": ran, "not_ours": len(items) - ran}
 
 
+def _claim(runtime: Runtime, messages: Sequence[Sequence[Item]]) -> list[tuple[UUID, list[ClaimedRow]]]:
+    """Claim for the messages that the threads of a pool begin at the same time, in one statement and under one token."""
+    token = new_id()
+    rows = claim(
+        runtime.tenancy.platform, [item for items in messages for item in items], token=token,
+        worker_id=runtime.worker_id, lease_seconds=runtime.pulse.lease_seconds,
+    )  # fmt: skip
+    found = {row["id"]: row for row in rows}
+    return [(token, [found[job_id] for job_id, _ in items if job_id in found]) for items in messages]
+
+
+_CLAIMS: Gathering[Runtime, Sequence[Item], tuple[UUID, list[ClaimedRow]]] = Gathering(_claim)
+
+
 def _run_one(runtime: Runtime, row: ClaimedRow, entry: Held) -> bool:
     started = time.monotonic()
     outcome = _outcome(runtime, row, entry)
@@ -69,7 +80,7 @@ def _outcome(runtime: Runtime, row: ClaimedRow, entry: Held) -> Outcome:
     job_id, kind = row["id"], row["kind"]
     try:
         vault = runtime.tenancy.vault(row["tenant_id"])
-    except (NotFound, SealBroken, OperationalError, psycopg.OperationalError):
+    except (NotFound, SealBroken, Transient, OperationalError, psycopg.OperationalError):
         log.warning("job.keys_unavailable", job_id=str(job_id), tenant_id=str(row["tenant_id"]), exc_info=True)
         return keyless(job_id, entry.token, kind, row["attempt"], row["max_attempts"], draw())
     facts = {"job_id": str(job_id), "tenant_id": str(row["tenant_id"]), "kind": kind, "attempt": row["attempt"]}

@@ -18,7 +18,7 @@ from workers.pulse import Pulse
 PRINCIPAL_SECONDS = 5.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Runtime:
     """One per process. `worker_id` is the row of the Celery worker that this process belongs to."""
 

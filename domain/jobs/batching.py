@@ -9,6 +9,9 @@ from __future__ import annotations
 
 TARGET_SECONDS = 0.1
 LARGEST_BATCH = 64
+SHARED_BATCH = 16
+"""Ids per message in a pool that several tenants lately waited for: who comes next waits for the end of one message."""
+
 UNKNOWN_BATCH = 8
 """How many jobs of a kind that has not run yet make a message."""
 

@@ -2,54 +2,50 @@
 
 from __future__ import annotations
 
-from domain.errors import Permanent
-from providers.llm.base import CompletionProvider, CompletionRequest, CompletionResponse, Message, Role, Usage
+from functools import cache
+from typing import TYPE_CHECKING
+
+from providers.llm.accounts import PROVIDER_NAMES, Account, Clients
+from providers.llm.base import CompletionProvider, CompletionRequest, CompletionResponse, Message, Reach, Role, Usage
 from providers.llm.prices import cost_micros
+
+if TYPE_CHECKING:
+    from providers.llm.breaker import Circuits
 
 __all__ = [
     "PROVIDER_NAMES",
+    "Account",
     "CompletionProvider",
     "CompletionRequest",
     "CompletionResponse",
     "Message",
+    "Reach",
     "Role",
     "Usage",
     "completion_provider",
     "cost_micros",
 ]
 
-PROVIDER_NAMES = ("openai", "anthropic", "openai_compatible", "sandbox")
 
+def completion_provider(account: Account) -> CompletionProvider:
+    """The provider under this account, behind its circuit breaker.
 
-def completion_provider(
-    name: str, api_key: str = "", base_url: str | None = None, timeout: float = 60.0
-) -> CompletionProvider:
-    """The provider called `name`, behind its circuit breaker; `timeout` in seconds.
-
-    `base_url` None means the vendor's own address, never one from the environment: a tenant's key goes nowhere else.
     Raises `Permanent` with `provider_not_supported` or `provider_misconfigured`.
     """
-    from providers.llm.breaker import GuardedCompletionProvider, process_circuits
+    from providers.llm.breaker import GuardedCompletionProvider
 
-    if name not in PROVIDER_NAMES:
-        raise Permanent(f"There is no completion provider {name!r}.", code="provider_not_supported")
-    if name == "sandbox":
-        from providers.llm.sandbox import SandboxCompletionProvider
-
-        return SandboxCompletionProvider()
-    if name == "openai_compatible" and not base_url:
-        raise Permanent("An openai_compatible provider needs a base URL.", code="provider_misconfigured")
-    if name != "openai_compatible" and not api_key:
-        raise Permanent(f"{name} needs an API key.", code="provider_misconfigured")
-    provider = _vendor(name, api_key, base_url, timeout)
-    return GuardedCompletionProvider(provider, process_circuits().get(name, base_url or "", api_key))
+    provider = _clients().get(account)
+    return GuardedCompletionProvider(provider, _circuits().get(account))
 
 
-def _vendor(name: str, api_key: str, base_url: str | None, timeout: float) -> CompletionProvider:
-    if name == "anthropic":
-        from providers.llm.anthropic import ANTHROPIC_URL, AnthropicCompletionProvider
+@cache
+def _clients() -> Clients:
+    return Clients()
 
-        return AnthropicCompletionProvider(api_key=api_key, base_url=base_url or ANTHROPIC_URL, timeout=timeout)
-    from providers.llm.openai import OPENAI_URL, OpenAICompletionProvider
 
-    return OpenAICompletionProvider(name, api_key=api_key, base_url=base_url or OPENAI_URL, timeout=timeout)
+@cache
+def _circuits() -> Circuits:
+    """This process's circuits: they must outlive a call, and its client, to be of use."""
+    from providers.llm.breaker import Circuits
+
+    return Circuits()

@@ -9,9 +9,9 @@ from typing import Any
 
 from domain.errors import JobError
 from providers.llm.answers import Answer
-from providers.llm.base import CompletionRequest, CompletionResponse, Usage
+from providers.llm.base import ANYWHERE, CompletionRequest, CompletionResponse, Usage
 from providers.llm.failures import failure, malformed, timed_out, unreachable
-from providers.llm.http import http_client
+from providers.llm.http import http_client, timeouts
 from providers.llm.tokens import estimated_usage
 
 ANTHROPIC_URL = "https://api.anthropic.com"
@@ -31,10 +31,17 @@ class AnthropicCompletionProvider:
 
     name = "anthropic"
 
-    def __init__(self, *, api_key: str, base_url: str, timeout: float):
+    def __init__(self, *, api_key: str, base_url: str):
+        import anthropic
+
         self._api_key = api_key
-        self._base_url = base_url
-        self._timeout = timeout
+        self._client = anthropic.Anthropic(
+            api_key=api_key, base_url=base_url, max_retries=0, http_client=http_client(ANYWHERE)
+        )
+
+    def close(self) -> None:
+        """Close its connections, those in use when their calls are over."""
+        self._client.close()
 
     def complete(self, request: CompletionRequest) -> CompletionResponse:
         """One message; raises as `CompletionProvider.complete` says."""
@@ -49,26 +56,20 @@ class AnthropicCompletionProvider:
             for message in request.messages
             if message.role != "system"
         ]
-        with anthropic.Anthropic(
-            api_key=self._api_key,
-            base_url=self._base_url,
-            max_retries=0,
-            timeout=self._timeout,
-            http_client=http_client(self._timeout),
-        ) as client:
-            try:
-                # The raw response: the SDK's lenient models would pass half an answer on.
-                raw = client.messages.with_raw_response.create(
-                    model=request.model,
-                    max_tokens=request.max_tokens,
-                    messages=turns,
-                    system=system or anthropic.omit,
-                    # The SDK has no name for it: older models take it, newer ones refuse it, and say so.
-                    extra_body=None if request.temperature is None else {"temperature": request.temperature},
-                )
-                return bytes(raw.http_response.content)
-            except anthropic.APIError as error:
-                raise self._failure(error) from error
+        try:
+            # The raw response: the SDK's lenient models would pass half an answer on.
+            raw = self._client.messages.with_raw_response.create(
+                model=request.model,
+                max_tokens=request.max_tokens,
+                messages=turns,
+                system=system or anthropic.omit,
+                timeout=timeouts(request.timeout),
+                # The SDK has no name for it: older models take it, newer ones refuse it, and say so.
+                extra_body=None if request.temperature is None else {"temperature": request.temperature},
+            )
+            return bytes(raw.http_response.content)
+        except anthropic.APIError as error:
+            raise self._failure(error) from error
 
     def _failure(self, error: Any) -> JobError:
         import anthropic

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from domain.destinations import Network
+
 Role = Literal["system", "user", "assistant"]
 
 
@@ -18,13 +20,17 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """`max_tokens` bounds the answer. `idempotency_key` is derived from the job and the same for its every attempt."""
+    """`max_tokens` bounds the answer. `idempotency_key` is derived from the job and the same for its every attempt.
+
+    `timeout` bounds the call as a whole, in seconds.
+    """
 
     model: str
     messages: tuple[Message, ...]
     max_tokens: int
     idempotency_key: str
     temperature: float | None = None
+    timeout: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,19 @@ class CompletionResponse:
     sandbox: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Which addresses a client may connect to. `judged` is for a server that a tenant named: of private networks it reaches
+    those alone that the operator lists in `allowed`. Vendors, and what the operator set, are not judged.
+    """
+
+    judged: bool = False
+    allowed: tuple[Network, ...] = ()
+
+
+ANYWHERE = Reach()
+
+
 class CompletionProvider(Protocol):
     """A completion is safe to repeat: a second call costs money and changes nothing else."""
 
@@ -61,11 +80,15 @@ class CompletionProvider(Protocol):
     def name(self) -> str: ...
 
     def complete(self, request: CompletionRequest) -> CompletionResponse:
-        """One completion, tried once.
+        """One completion, tried once. May be called by many threads at once.
 
         Raises `RateLimited` (with the wait that the provider asks for, if it says), `Transient`
         (`provider_unavailable`, `provider_unreachable`, `provider_timeout`, `provider_malformed_response`,
         `provider_circuit_open`) or `Permanent` (`provider_unauthorized`, `provider_quota_exhausted`,
         `provider_rejected`).
         """
+        ...
+
+    def close(self) -> None:
+        """Close its connections, those in use when their calls are over."""
         ...

@@ -6,15 +6,14 @@ Source: Nygard, "Release It!", 2nd edition, 2018.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import OrderedDict
 from datetime import UTC, datetime
-from functools import lru_cache
 
 import pybreaker
 
 from domain.errors import RateLimited, Transient
+from providers.llm.accounts import Account
 from providers.llm.base import CompletionProvider, CompletionRequest, CompletionResponse
 
 FAILURES_TO_OPEN = 5
@@ -63,14 +62,13 @@ class Circuits:
     def __init__(self, seconds_open: float = SECONDS_OPEN):
         self._seconds_open = seconds_open
         self._lock = threading.Lock()
-        self._circuits: OrderedDict[str, Circuit] = OrderedDict()
+        self._circuits: OrderedDict[Account, Circuit] = OrderedDict()
 
-    def get(self, provider: str, base_url: str, api_key: str) -> Circuit:
-        """The circuit for this provider, address and key. The key is kept as a hash only."""
-        identity = "\0".join((provider, base_url, hashlib.sha256(api_key.encode()).hexdigest()))
+    def get(self, account: Account) -> Circuit:
+        """The circuit of this account."""
         with self._lock:
-            circuit = self._circuits.setdefault(identity, Circuit(self._seconds_open))
-            self._circuits.move_to_end(identity)
+            circuit = self._circuits.setdefault(account, Circuit(self._seconds_open))
+            self._circuits.move_to_end(account)
             while len(self._circuits) > _CIRCUITS_KEPT:
                 self._circuits.popitem(last=False)
             return circuit
@@ -91,8 +89,6 @@ class GuardedCompletionProvider:
         """As the provider's, and `Transient` with `provider_circuit_open` while the circuit is open."""
         return self._circuit.complete(self._provider, request)
 
-
-@lru_cache(maxsize=1)
-def process_circuits() -> Circuits:
-    """This process's circuits: they must outlive a call to be of use."""
-    return Circuits()
+    def close(self) -> None:
+        """As the provider's."""
+        self._provider.close()

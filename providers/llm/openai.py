@@ -10,9 +10,9 @@ from typing import Any
 
 from domain.errors import JobError
 from providers.llm.answers import Answer
-from providers.llm.base import CompletionRequest, CompletionResponse, Usage
+from providers.llm.base import ANYWHERE, CompletionRequest, CompletionResponse, Reach, Usage
 from providers.llm.failures import failure, malformed, timed_out, unreachable
-from providers.llm.http import http_client
+from providers.llm.http import http_client, timeouts
 from providers.llm.tokens import estimated_usage
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -21,11 +21,22 @@ OPENAI_URL = "https://api.openai.com/v1"
 class OpenAICompletionProvider:
     """`name` is `openai`, or `openai_compatible` for another server at `base_url`."""
 
-    def __init__(self, name: str, *, api_key: str, base_url: str, timeout: float):
+    def __init__(self, name: str, *, api_key: str, base_url: str, reach: Reach = ANYWHERE):
+        import openai
+
         self.name = name
         self._api_key = api_key
-        self._base_url = base_url
-        self._timeout = timeout
+        self._client = openai.OpenAI(
+            # A server that needs no key still needs some: the SDK would else take one from the environment.
+            api_key=api_key or "none",
+            base_url=base_url,
+            max_retries=0,
+            http_client=http_client(reach),
+        )
+
+    def close(self) -> None:
+        """Close its connections, those in use when their calls are over."""
+        self._client.close()
 
     def complete(self, request: CompletionRequest) -> CompletionResponse:
         """One chat completion; raises as `CompletionProvider.complete` says."""
@@ -35,37 +46,32 @@ class OpenAICompletionProvider:
         import openai
 
         compatible = self.name == "openai_compatible"
-        with openai.OpenAI(
-            # A server that needs no key still needs some: the SDK would else take one from the environment.
-            api_key=self._api_key or "none",
-            base_url=self._base_url,
-            max_retries=0,
-            timeout=self._timeout,
-            http_client=http_client(self._timeout),
-        ) as client:
-            try:
-                # The raw response: the SDK's lenient models would pass half an answer on.
-                raw = client.chat.completions.with_raw_response.create(
-                    model=request.model,
-                    messages=[_message(message.role, message.content) for message in request.messages],
-                    temperature=openai.omit if request.temperature is None else request.temperature,
-                    # OpenAI's newer models refuse the old name, which is the only one that other servers all know.
-                    max_completion_tokens=openai.omit if compatible else request.max_tokens,
-                    max_tokens=request.max_tokens if compatible else openai.omit,
-                    extra_headers={
-                        "Idempotency-Key": request.idempotency_key,
-                        # From the operator's environment; a tenant's account is another.
-                        "OpenAI-Organization": openai.omit,
-                        "OpenAI-Project": openai.omit,
-                    },
-                )
-                return bytes(raw.http_response.content)
-            except openai.APIError as error:
-                raise self._failure(error) from error
+        try:
+            # The raw response: the SDK's lenient models would pass half an answer on.
+            raw = self._client.chat.completions.with_raw_response.create(
+                model=request.model,
+                messages=[_message(message.role, message.content) for message in request.messages],
+                temperature=openai.omit if request.temperature is None else request.temperature,
+                # OpenAI's newer models refuse the old name, which is the only one that other servers all know.
+                max_completion_tokens=openai.omit if compatible else request.max_tokens,
+                max_tokens=request.max_tokens if compatible else openai.omit,
+                timeout=timeouts(request.timeout),
+                extra_headers={
+                    "Idempotency-Key": request.idempotency_key,
+                    # From the operator's environment; a tenant's account is another.
+                    "OpenAI-Organization": openai.omit,
+                    "OpenAI-Project": openai.omit,
+                },
+            )
+            return bytes(raw.http_response.content)
+        except openai.APIError as error:
+            raise self._failure(error) from error
 
     def _failure(self, error: Any) -> JobError:
         import openai
 
+        if isinstance(error.__cause__, JobError):  # of the network: the address may not be reached
+            return error.__cause__
         if isinstance(error, openai.APITimeoutError):
             return timed_out(self.name)
         if isinstance(error, openai.APIStatusError):

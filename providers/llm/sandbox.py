@@ -33,3 +33,6 @@ class SandboxCompletionProvider:
             response_id=f"sandbox-{hashlib.sha256(seen.encode('utf-8', 'replace')).hexdigest()[:24]}",
             sandbox=True,
         )
+
+    def close(self) -> None:
+        """Has no connections."""

@@ -19,7 +19,7 @@ class Vendor:
 
     name: str
     path: str
-    provider: Callable[[str, float], CompletionProvider]
+    provider: Callable[[str], CompletionProvider]
     answer: dict[str, Any]
     error: Callable[[str, str], dict[str, Any]]
 
@@ -27,9 +27,7 @@ class Vendor:
 OPENAI = Vendor(
     name="openai",
     path="/v1/chat/completions",
-    provider=lambda url, timeout: OpenAICompletionProvider(
-        "openai", api_key=KEY, base_url=f"{url}/v1", timeout=timeout
-    ),
+    provider=lambda url: OpenAICompletionProvider("openai", api_key=KEY, base_url=f"{url}/v1"),
     answer={
         "id": "chatcmpl-1",
         "object": "chat.completion",
@@ -49,9 +47,7 @@ OPENAI = Vendor(
 COMPATIBLE = Vendor(
     name="openai_compatible",
     path="/v1/chat/completions",
-    provider=lambda url, timeout: OpenAICompletionProvider(
-        "openai_compatible", api_key=KEY, base_url=f"{url}/v1", timeout=timeout
-    ),
+    provider=lambda url: OpenAICompletionProvider("openai_compatible", api_key=KEY, base_url=f"{url}/v1"),
     answer=OPENAI.answer,
     error=OPENAI.error,
 )
@@ -59,7 +55,7 @@ COMPATIBLE = Vendor(
 ANTHROPIC = Vendor(
     name="anthropic",
     path="/v1/messages",
-    provider=lambda url, timeout: AnthropicCompletionProvider(api_key=KEY, base_url=url, timeout=timeout),
+    provider=lambda url: AnthropicCompletionProvider(api_key=KEY, base_url=url),
     answer={
         "id": "msg_1",
         "type": "message",

@@ -10,7 +10,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from domain.errors import JobError, Permanent, RateLimited, Transient
-from providers.llm import Usage, completion_provider, cost_micros
+from providers.llm import Account, Usage, completion_provider, cost_micros
 from providers.llm.base import CompletionProvider, CompletionRequest, CompletionResponse, Message
 from providers.llm.breaker import FAILURES_TO_OPEN, Circuits, GuardedCompletionProvider
 from providers.llm.sandbox import SandboxCompletionProvider
@@ -28,7 +28,7 @@ SERVER_ERROR = {"error": {"message": "Oops", "type": "server_error"}}
     [("openai", None), ("anthropic", None), ("openai_compatible", "http://127.0.0.1:1/v1"), ("sandbox", None)],
 )
 def test_every_registered_name_leads_to_the_provider_of_that_name(name: str, base_url: str | None) -> None:
-    assert completion_provider(name, KEY, base_url).name == name
+    assert completion_provider(Account(name, KEY, base_url)).name == name
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_every_registered_name_leads_to_the_provider_of_that_name(name: str, bas
 )
 def test_a_provider_that_could_never_answer_is_refused(name: str, key: str, base_url: str | None, code: str) -> None:
     with pytest.raises(Permanent) as raised:
-        completion_provider(name, key, base_url)
+        completion_provider(Account(name, key, base_url))
 
     assert raised.value.job_code == code
 
@@ -50,7 +50,7 @@ def test_a_provider_that_could_never_answer_is_refused(name: str, key: str, base
 def test_a_registered_provider_answers_through_its_breaker(httpserver: HTTPServer) -> None:
     httpserver.expect_request(OPENAI.path).respond_with_json(OPENAI.answer)
 
-    response = completion_provider("openai", KEY, httpserver.url_for("/v1"), 5.0).complete(REQUEST)
+    response = completion_provider(Account("openai", KEY, httpserver.url_for("/v1"))).complete(REQUEST)
 
     assert (response.text, response.provider) == ("Hello, Ada.", "openai")
 
@@ -60,7 +60,7 @@ def test_a_registered_provider_answers_through_its_breaker(httpserver: HTTPServe
 
 def guarded(server: HTTPServer, circuits: Circuits, key: str = KEY) -> GuardedCompletionProvider:
     url = server.url_for("").rstrip("/")
-    return GuardedCompletionProvider(OPENAI.provider(url, 5.0), circuits.get("openai", url, key))
+    return GuardedCompletionProvider(OPENAI.provider(url), circuits.get(Account("openai", key, url)))
 
 
 def fail(provider: CompletionProvider, times: int) -> list[JobError]:
@@ -132,8 +132,12 @@ def test_one_keys_open_circuit_is_not_anothers(httpserver: HTTPServer) -> None:
 def test_one_address_open_circuit_is_not_anothers() -> None:
     circuits = Circuits()
 
-    assert circuits.get("openai_compatible", "http://a", "") is not circuits.get("openai_compatible", "http://b", "")
-    assert circuits.get("openai_compatible", "http://a", "") is circuits.get("openai_compatible", "http://a", "")
+    assert circuits.get(Account("openai_compatible", base_url="http://a")) is not circuits.get(
+        Account("openai_compatible", base_url="http://b")
+    )
+    assert circuits.get(Account("openai_compatible", base_url="http://a")) is circuits.get(
+        Account("openai_compatible", base_url="http://a")
+    )
 
 
 class _Meeting:
@@ -148,9 +152,12 @@ class _Meeting:
         self._barrier.wait(timeout=5)
         return SandboxCompletionProvider().complete(request)
 
+    def close(self) -> None:
+        pass
+
 
 def test_calls_through_one_circuit_run_side_by_side() -> None:
-    provider = GuardedCompletionProvider(_Meeting(4), Circuits().get("sandbox", "", ""))
+    provider = GuardedCompletionProvider(_Meeting(4), Circuits().get(Account("sandbox")))
     answers: list[str] = []
     threads = [threading.Thread(target=lambda: answers.append(provider.complete(REQUEST).text)) for _ in range(4)]
 

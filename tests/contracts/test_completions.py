@@ -47,7 +47,7 @@ def answering(
 ) -> CompletionProvider:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     server.expect_request(vendor.path, method="POST").respond_with_json(answer, status=status, headers=named)
-    return vendor.provider(url_of(server), 5.0)
+    return vendor.provider(url_of(server))
 
 
 def failing(provider: CompletionProvider, request: CompletionRequest = REQUEST) -> JobError:
@@ -188,28 +188,28 @@ def test_a_refused_request_is_permanent_and_says_why(double: HTTPServer, vendor:
 def test_a_redirect_is_not_followed(double: HTTPServer, vendor: Vendor) -> None:
     double.expect_request(vendor.path).respond_with_response(Response(status=307, headers={"Location": "/elsewhere"}))
 
-    error = failing(vendor.provider(url_of(double), 5.0))
+    error = failing(vendor.provider(url_of(double)))
 
     assert error.job_code == "provider_rejected"
     assert len(double.log) == 1
 
 
 def test_silence_is_a_timeout(silent_server: str, vendor: Vendor) -> None:
-    error = failing(vendor.provider(silent_server, 0.2))
+    error = failing(vendor.provider(silent_server), replace(REQUEST, timeout=0.2))
 
     assert type(error) is Transient
     assert error.job_code == "provider_timeout"
 
 
 def test_a_reset_connection_may_work_later(resetting_server: str, vendor: Vendor) -> None:
-    error = failing(vendor.provider(resetting_server, 5.0))
+    error = failing(vendor.provider(resetting_server))
 
     assert type(error) is Transient
     assert error.job_code == "provider_unreachable"
 
 
 def test_a_refused_connection_may_work_later(closed_port: int, vendor: Vendor) -> None:
-    error = failing(vendor.provider(f"http://127.0.0.1:{closed_port}", 5.0))
+    error = failing(vendor.provider(f"http://127.0.0.1:{closed_port}"))
 
     assert type(error) is Transient
     assert error.job_code == "provider_unreachable"
@@ -225,7 +225,7 @@ def test_an_answer_that_cannot_be_read_may_be_better_later(
 ) -> None:
     double.expect_request(vendor.path).respond_with_data(content, content_type=content_type)
 
-    error = failing(vendor.provider(url_of(double), 5.0))
+    error = failing(vendor.provider(url_of(double)))
 
     assert type(error) is Transient
     assert error.job_code == "provider_malformed_response"
@@ -299,7 +299,7 @@ def test_a_server_that_needs_no_key_gets_none_of_the_operators(
     double.expect_request(COMPATIBLE.path).respond_with_json(COMPATIBLE.answer)
     from providers.llm.openai import OpenAICompletionProvider
 
-    provider = OpenAICompletionProvider("openai_compatible", api_key="", base_url=f"{url_of(double)}/v1", timeout=5)
+    provider = OpenAICompletionProvider("openai_compatible", api_key="", base_url=f"{url_of(double)}/v1")
     provider.complete(REQUEST)
 
     assert "sk-operator" not in str(sent(double)[1])

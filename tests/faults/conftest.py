@@ -20,8 +20,9 @@ from cli.embedded.valkey import EmbeddedValkey
 from config.settings import Settings
 from domain.identity.principals import system
 from domain.ids import new_id
+from jobs.publisher import Publisher
 from jobs.submit import NewJob, submit
-from jobs.transport import Publisher, celery_app
+from jobs.transport import celery_app
 from models.platform import User
 from tenancy.access import Tenancy
 from tenancy.bootstrap import prepare

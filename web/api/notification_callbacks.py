@@ -97,7 +97,7 @@ def unsubscribe(token: str) -> Response:
 
 
 def _named(token: str, purpose: Purpose) -> tuple[UUID, UUID]:
-    found = read_token(link_key(tenancy().ring.keys[-1][1], purpose), token)
+    found = read_token(link_key(tenancy().ring.oldest, purpose), token)
     if found is None:
         raise NotFound("There is nothing at this address.")
     return found

@@ -9,9 +9,10 @@ from uuid import UUID
 
 import pytest
 
+from domain.jobs.batching import SHARED_BATCH
 from jobs.backlog import backlogs, measure
 from jobs.control import cancel
-from jobs.dispatch import Picked, take_back
+from jobs.dispatch import SHARED_SECONDS, Picked, Pool, Scheduler, take_back
 from jobs.packing import pack
 from jobs.queries import get
 from tenancy.access import Tenancy
@@ -91,7 +92,7 @@ def test_messages_hold_one_kind_and_survivors_of_a_lost_worker_travel_alone() ->
     picked = [
         Picked(
             UUID(int=number), "system.ping" if number % 2 else "search.query", "q", 0,
-            single=number == 5, deep=True, express=number == 8,
+            single=number == 5, deep=True, shared=False, express=number == 8,
         )
         for number in range(10)
     ]  # fmt: skip
@@ -99,6 +100,25 @@ def test_messages_hold_one_kind_and_survivors_of_a_lost_worker_travel_alone() ->
     assert sorted((message.kind, len(message.items), message.express) for message in messages) == [
         ("search.query", 1, True), ("search.query", 4, False), ("system.ping", 1, False), ("system.ping", 4, False)
     ]  # fmt: skip
+
+
+def test_messages_stay_short_while_tenants_share_a_pool(
+    engine_tenancy: Tenancy, make_tenant: Callable[..., UUID]
+) -> None:
+    noisy, quiet = make_tenant(), make_tenant()
+    scheduler, means = Scheduler(), {"system.ping": 0.001}
+
+    def lengths(now: float) -> set[int]:
+        submit_pings(engine_tenancy, noisy, 200)
+        picked = scheduler.pick(engine_tenancy.platform, [Pool(("default",), 1)], means, now=now)
+        engine_tenancy.platform.fetch("DELETE FROM jobs", {})
+        return {len(message.items) for message in pack(picked, {"default": 1}, means, 64) if not message.express}
+
+    assert lengths(0.0) == {64}
+    submit_pings(engine_tenancy, quiet, 1)
+    assert max(lengths(1.0)) <= SHARED_BATCH
+    assert lengths(1.0 + SHARED_SECONDS / 2) == {SHARED_BATCH}
+    assert lengths(1.1 + SHARED_SECONDS) == {64}
 
 
 def test_the_backlog_is_counted_per_queue_over_all_tenants(
