@@ -37,7 +37,7 @@ blueprint = Blueprint("notification_preferences", __name__, description="Who wan
 @blueprint.route("/notifications/settings", methods=["GET"])
 @can("notification_provider:read")
 @blueprint.response(200, NotificationSettingsSchema)
-def get_settings() -> Response:
+def get_notification_settings() -> Response:
     """Read the tenant's defaults."""
     with tenancy().session(tenant_id()) as session:
         found = settings_of(session, tenant_id())
@@ -50,7 +50,7 @@ def get_settings() -> Response:
 @blueprint.response(200, NotificationSettingsSchema)
 @blueprint.alt_response(412, "PRECONDITION_FAILED")
 @blueprint.alt_response(428, "PRECONDITION_REQUIRED")
-def put_settings(wanted: dict[str, Any]) -> Response:
+def put_notification_settings(wanted: dict[str, Any]) -> Response:
     """Replace the tenant's defaults. They hold for every message that is decided from now on."""
     with tenancy().session(tenant_id()) as session:
         row = locked_settings(session)

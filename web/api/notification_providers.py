@@ -39,7 +39,7 @@ _EXAMPLE = {
 @blueprint.route("/notifications/providers", methods=["GET"])
 @can("notification_provider:read")
 @blueprint.response(200, ProviderListSchema)
-def get_providers() -> Response:
+def get_notification_providers() -> Response:
     """Read the tenant's provider accounts, in the order in which they are asked. At most 50."""
     with tenancy().session(tenant_id()) as session:
         rows = _rows(session)
@@ -53,7 +53,7 @@ def get_providers() -> Response:
 @blueprint.response(200, ProviderListSchema)
 @blueprint.alt_response(412, "PRECONDITION_FAILED")
 @blueprint.alt_response(428, "PRECONDITION_REQUIRED")
-def put_providers(wanted: dict[str, Any]) -> Response:
+def put_notification_providers(wanted: dict[str, Any]) -> Response:
     """Replace the tenant's provider accounts. A secret that is left out stays as it is, if the account keeps its type."""
     with tenancy().session(tenant_id()) as session:
         settings = locked_settings(session)

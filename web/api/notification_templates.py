@@ -120,7 +120,7 @@ def delete_template(template_id: UUID) -> None:
 @blueprint.route("/notifications/templates/<uuid:template_id>/versions", methods=["GET"])
 @can("notification_template:read")
 @blueprint.response(200, TemplateVersionListSchema)
-def list_versions(template_id: UUID) -> dict[str, Any]:
+def list_template_versions(template_id: UUID) -> dict[str, Any]:
     """List a template's newest 200 versions."""
     with tenancy().session(tenant_id()) as session:
         template = _template(session, template_id)

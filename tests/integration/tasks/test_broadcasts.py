@@ -90,7 +90,9 @@ def attempts(context: JobContext) -> list[tuple[str, str]]:
 
 def statuses(context: JobContext) -> dict[str, int]:
     with context.session() as session:
-        return dict(session.execute(select(Message.status, func.count()).group_by(Message.status)).tuples().all())
+        return {
+            row[0]: row[1] for row in session.execute(select(Message.status, func.count()).group_by(Message.status))
+        }
 
 
 def free_port() -> int:
