@@ -100,6 +100,7 @@ class Settings(BaseSettings):
     backup_hours: float = Field(0.0, ge=0, le=8760, alias="NEXUS_BACKUP_HOURS")
     archive_limit_bytes: int = Field(10_737_418_240, ge=1024, alias="NEXUS_ARCHIVE_LIMIT_BYTES")
     batch_limit: int = Field(64, ge=1, le=256, alias="NEXUS_BATCH_LIMIT")
+    audit_retention_days: int = Field(400, ge=30, le=36_500, alias="NEXUS_AUDIT_RETENTION_DAYS")
 
     max_body_bytes: int = Field(1_048_576, ge=1024, le=104_857_600, alias="NEXUS_MAX_BODY_BYTES")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field((), alias="NEXUS_CORS_ORIGINS")

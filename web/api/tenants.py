@@ -10,11 +10,13 @@ from flask import Response, current_app, make_response
 from flask_smorest import Blueprint
 from sqlalchemy.orm import Session
 
+from domain.audit.entries import changed
 from domain.errors import NotFound
 from jobs.hints import hints
 from jobs.provisioning import ensure_provisioning, provisioning_job
 from jobs.submit import INSERT, Submitted, insert_parameters, submit
 from models.platform import Tenant
+from tenancy.audit import record
 from tenancy.database import Row
 from tenancy.identity import memberships
 from tenancy.provisioning import NewTenant, create_tenant
@@ -101,6 +103,8 @@ def update(change: dict[str, Any], tenant_id: UUID) -> Response:
         if tenant is None:
             raise NotFound(f"There is no tenant {tenant_id}.")
         check_if_match(tenant.version)
+        before, after = changed({"name": tenant.name}, {"name": change["name"]})
+        record(session, "tenant.updated", f"tenant:{tenant_id}", before=before, after=after)
         tenant.name = change["name"]
         tenant.version += 1
     tenancy().directory.forget(tenant_id)
