@@ -21,7 +21,7 @@ from web.api.notification_preferences import locked_settings
 from web.auth import can
 from web.context import tenancy, tenant_id
 from web.etags import check_if_match, with_etag
-from web.schemas.notification_providers import ProviderListPutSchema, ProviderListSchema
+from web.schemas.notification_providers import NotificationProviderListPutSchema, NotificationProviderListSchema
 
 blueprint = Blueprint("notification_providers", __name__, description="Provider accounts for messages")
 
@@ -38,7 +38,7 @@ _EXAMPLE = {
 
 @blueprint.route("/notifications/providers", methods=["GET"])
 @can("notification_provider:read")
-@blueprint.response(200, ProviderListSchema)
+@blueprint.response(200, NotificationProviderListSchema)
 def get_notification_providers() -> Response:
     """Read the tenant's provider accounts, in the order in which they are asked. At most 50."""
     with tenancy().session(tenant_id()) as session:
@@ -49,8 +49,8 @@ def get_notification_providers() -> Response:
 
 @blueprint.route("/notifications/providers", methods=["PUT"])
 @can("notification_provider:update")
-@blueprint.arguments(ProviderListPutSchema, example=_EXAMPLE)
-@blueprint.response(200, ProviderListSchema)
+@blueprint.arguments(NotificationProviderListPutSchema, example=_EXAMPLE)
+@blueprint.response(200, NotificationProviderListSchema)
 @blueprint.alt_response(412, "PRECONDITION_FAILED")
 @blueprint.alt_response(428, "PRECONDITION_REQUIRED")
 def put_notification_providers(wanted: dict[str, Any]) -> Response:
@@ -126,4 +126,4 @@ def _shown(rows: Sequence[NotificationProvider], version: int) -> Response:
         }
         for row in rows
     ]
-    return with_etag(make_response(ProviderListSchema().dump({"items": items})), version)
+    return with_etag(make_response(NotificationProviderListSchema().dump({"items": items})), version)

@@ -32,9 +32,9 @@ from web.pagination import Envelope
 from web.schemas.base import page_schema
 from web.schemas.jobs import JobSchema
 from web.schemas.notifications import (
+    DeliveryExplanationSchema,
+    DeliveryQuestionSchema,
     EngagementSchema,
-    ExplainSchema,
-    ExplanationSchema,
     NotificationDetailSchema,
     NotificationFilterSchema,
     NotificationRequestSchema,
@@ -76,8 +76,10 @@ def list_notifications(arguments: dict[str, Any]) -> tuple[Envelope[Message], di
 
 @blueprint.route("/notifications/explain", methods=["POST"])
 @can("notification:read")
-@blueprint.arguments(ExplainSchema, example={"recipient": "user-42", "channel": "email", "category": "billing"})
-@blueprint.response(200, ExplanationSchema)
+@blueprint.arguments(
+    DeliveryQuestionSchema, example={"recipient": "user-42", "channel": "email", "category": "billing"}
+)
+@blueprint.response(200, DeliveryExplanationSchema)
 def explain_notification(asked: dict[str, Any]) -> dict[str, Any]:
     """Tell whether a message would be sent, and which rule decides. Sends nothing."""
     channel, now = asked["channel"], asked["at"] or datetime.now(UTC)

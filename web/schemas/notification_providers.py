@@ -13,7 +13,7 @@ from web.schemas.base import Schema
 _NAME = validate.Regexp(r"[a-z0-9][a-z0-9-]{0,49}\Z", error="Lower case letters, digits and dashes; at most 50.")
 
 
-class ProviderPutSchema(Schema):
+class NotificationProviderPutSchema(Schema):
     """An account. Leave a secret out to keep the one that is there."""
 
     name = fields.String(required=True, validate=_NAME, metadata={"example": "main"})
@@ -33,7 +33,7 @@ class ProviderPutSchema(Schema):
     )  # fmt: skip
 
 
-class ProviderSchema(ProviderPutSchema):
+class NotificationProviderSchema(NotificationProviderPutSchema):
     """An account as it is shown: of secrets only the last four characters."""
 
     class Meta(Schema.Meta):
@@ -49,10 +49,10 @@ class ProviderSchema(ProviderPutSchema):
     )
 
 
-class ProviderListPutSchema(Schema):
+class NotificationProviderListPutSchema(Schema):
     """All of the tenant's accounts; those that are not named are removed."""
 
-    items = fields.List(fields.Nested(ProviderPutSchema), required=True, validate=validate.Length(max=50))
+    items = fields.List(fields.Nested(NotificationProviderPutSchema), required=True, validate=validate.Length(max=50))
 
     @validates_schema(skip_on_field_errors=True)
     def _names_once(self, data: Mapping[str, Any], **_: Any) -> None:
@@ -63,7 +63,7 @@ class ProviderListPutSchema(Schema):
             seen.add(each["name"])
 
 
-class ProviderListSchema(Schema):
+class NotificationProviderListSchema(Schema):
     """The tenant's accounts by channel and priority."""
 
-    items = fields.List(fields.Nested(ProviderSchema), required=True)
+    items = fields.List(fields.Nested(NotificationProviderSchema), required=True)

@@ -127,7 +127,7 @@ class NotificationDetailSchema(NotificationSchema):
     timeline = fields.List(fields.Nested(NotificationTimelineSchema), required=True)
 
 
-class ExplainSchema(Schema):
+class DeliveryQuestionSchema(Schema):
     """A message to ask about. Name the person (`recipient`) or an address (`to`)."""
 
     channel = fields.String(load_default="email", validate=validate.OneOf(CHANNELS), metadata={"example": "email"})
@@ -143,7 +143,7 @@ class ExplainSchema(Schema):
             raise ValidationError({"recipient": ["Give either recipient or to."]})
 
 
-class ExplanationSchema(Schema):
+class DeliveryExplanationSchema(Schema):
     """What would become of the message, and which rule says so."""
 
     outcome = fields.String(
