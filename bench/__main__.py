@@ -152,6 +152,29 @@ def waiters(clients: int) -> None:
 
 
 @main.command()
+@click.option("--mails", default=20_000, show_default=True, help="Recipients of the broadcast.")
+@click.option("--peer-mails", default=4000, show_default=True, help="Mails that stock Celery sends.")
+@click.option("--rounds", default=3, show_default=True, help="Rounds; the median of their ratios counts.")
+def broadcast(mails: int, peer_mails: int, rounds: int) -> None:
+    """A broadcast's mails per second beside stock Celery with a task and a connection per mail."""
+    from bench import broadcast as benchmark
+    from bench.ground import ground
+
+    with ground() as servers, Progress(console=report.console, transient=True) as progress:
+        found = benchmark.measure(servers, mails, peer_mails, rounds, progress)
+    report.show(
+        f"mails per second into a local sink: {mails:,} of a broadcast, {peer_mails:,} of stock Celery",
+        ("sender", *(f"round {number + 1}" for number in range(rounds)), "connections"),
+        [(name, *rates, found["connections"][name]) for name, rates in found["rates"].items()],
+    )
+    report.console.print(f"ours to the peer, median of the rounds: {found['ratio']:.2f}")
+    report.console.print(
+        f"memory of our worker after a tenth and at the end, MiB: {', '.join(f'{m:.0f}' for m in found['memory_mib'])}"
+    )
+    _write({"broadcast": found})
+
+
+@main.command()
 @click.option("--rounds", default=2, show_default=True, help="Workers killed.")
 def recovery(rounds: int) -> None:
     """Seconds from the SIGKILL of a worker until its jobs run again."""
@@ -301,6 +324,7 @@ _ALL: tuple[tuple[click.Command, dict[str, int]], ...] = (
     (waits, {"jobs": 20}),
     (growth, {"rows": 10_000, "tenants": 20, "jobs": 200, "rounds": 1}),
     (waiters, {"clients": 50}),
+    (broadcast, {"mails": 600, "peer_mails": 100, "rounds": 1}),
     (recovery, {"rounds": 1}),
     (memory, {}),
 )

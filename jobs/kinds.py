@@ -33,7 +33,13 @@ from jobs.payloads.events import EventHandleSchema, WebhookDeliverSchema
 from jobs.payloads.fleet import FleetDriftSchema, FleetMigrateSchema
 from jobs.payloads.isolation import VerifyIsolationSchema
 from jobs.payloads.keys import DestroyKeysSchema, RewrapKeysSchema, RotateKeysSchema
-from jobs.payloads.notifications import NotificationDeliverSchema
+from jobs.payloads.notifications import (
+    NotificationBatchSchema,
+    NotificationBroadcastSchema,
+    NotificationDeliverSchema,
+    NotificationPreviewSchema,
+    NotificationSendSchema,
+)
 from jobs.payloads.search import SearchQuerySchema, SearchSourceSchema
 from jobs.payloads.system import PingSchema, TenantCompensateSchema, TenantProvisionSchema
 from jobs.payloads.tenants import (
@@ -129,6 +135,19 @@ KINDS: dict[str, Kind] = {
             timedelta(hours=6), batchable=False,
         ),
         Kind("notification.deliver", "notifications", NotificationDeliverSchema, "notification:create", PROVIDER_RETRY),
+        Kind("notification.send", "notifications", NotificationSendSchema, "notification:create", PROVIDER_RETRY),
+        Kind(
+            "notification.broadcast", "notifications", NotificationBroadcastSchema, "notification:create", PROVIDER_RETRY,
+            timedelta(minutes=30), batchable=False,
+        ),
+        Kind(
+            "notification.batch", "notifications", NotificationBatchSchema, None, PROVIDER_RETRY, timedelta(minutes=30), -10,
+            batchable=False,
+        ),
+        Kind(
+            "notification.preview", "notifications", NotificationPreviewSchema, "notification_template:read", QUICK_RETRY,
+            timedelta(seconds=60), 10, retention=timedelta(hours=1),
+        ),
         Kind(
             "account.mail_link", "notifications", AccountMailLinkSchema, None, PROVIDER_RETRY, timedelta(minutes=2), 20,
             retention=timedelta(days=1),

@@ -30,7 +30,10 @@ PLATFORM: tuple[SealedTable, ...] = (
 )
 """In the platform database."""
 
-TENANT: tuple[SealedTable, ...] = ()
+TENANT: tuple[SealedTable, ...] = (
+    SealedTable("notification_providers", ("secret_sealed",)),
+    SealedTable("recipient_devices", ("target_sealed",)),
+)
 """In the tenant's database."""
 
 UNDER_MASTER: Mapping[str, tuple[str, ...]] = {

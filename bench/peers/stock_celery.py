@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import smtplib
 import sys
 import time
 from datetime import datetime
+from email.message import EmailMessage
 from typing import Any, cast
 from uuid import uuid4
 
@@ -40,6 +42,16 @@ def moment() -> dict[str, float]:
     return {"started": time.time()}
 
 
+@app.task(name="stock.mail")
+def mail(port: int, to: str) -> None:
+    """One mail over a connection of its own, as examples of Celery show it."""
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = "news@example.com", to, "News"
+    message.set_content("It is here.")
+    with smtplib.SMTP("127.0.0.1", port) as server:
+        server.send_message(message)
+
+
 def worker(*options: str) -> tuple[str, ...]:
     """The command line of a worker, with the options that ours have."""
     return (sys.executable, "-m", "celery", "-A", __name__, "worker", "--pool=prefork", f"--concurrency={PROCESSES}",
@@ -63,6 +75,14 @@ class StockCelery:
         with self._app.producer_pool.acquire() as producer:
             for _ in range(jobs):
                 self._app.send_task("stock.ping", kwargs={"message": "pong"}, task_id=str(uuid4()), producer=producer)
+
+    def publish_mails(self, mails: int, port: int) -> None:
+        """Forget everything and queue `mails` mails to the server on that port of loopback."""
+        with redis.Redis.from_url(self.url, single_connection_client=True) as connection:
+            connection.flushdb()
+        with self._app.producer_pool.acquire() as producer:
+            for number in range(mails):
+                self._app.send_task("stock.mail", args=(port, f"u{number}@example.com"), producer=producer)
 
     def done(self) -> list[float]:
         """By the results."""

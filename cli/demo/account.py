@@ -11,7 +11,8 @@ from cli.errors import Problem
 
 TENANT_NAME = "Demo"
 SCOPES = (
-    "job:create", "job:read", "job:cancel", "notification:create", "notification:read", "completion:create",
+    "job:create", "job:read", "job:cancel", "notification:create", "notification:read", "notification:update",
+    "notification_template:create", "notification_template:read", "completion:create",
     "completion:read", "search:create", "search:read", "document:create", "document:read", "plan:create", "plan:read",
     "customer:create", "customer:read", "subscription:create", "subscription:read", "invoice:read",
 )  # fmt: skip

@@ -10,7 +10,9 @@ from domain.errors import FieldError, InvalidPayload
 CATALOG: dict[str, tuple[str, ...]] = {
     "job": ("create", "read", "cancel", "replay"),
     "schedule": ("create", "read", "update", "delete", "run"),
-    "notification": ("create", "read"),
+    "notification": ("create", "read", "cancel", "update"),
+    "notification_template": ("create", "read", "update", "delete"),
+    "notification_provider": ("read", "update"),
     "completion": ("create", "read"),
     "llm_config": ("read", "update"),
     "search": ("create", "read"),
@@ -39,7 +41,7 @@ CATALOG: dict[str, tuple[str, ...]] = {
 
 ALL = frozenset(f"{resource}:{action}" for resource, actions in CATALOG.items() for action in actions)
 _READ = frozenset(name for name in ALL if name.endswith(":read")) - {"audit:read"}
-_WORKED_ON = {"job", "schedule", "notification", "completion", "search", "document"}
+_WORKED_ON = {"job", "schedule", "notification", "notification_template", "completion", "search", "document"}
 _WORK = frozenset(name for name in ALL if name.partition(":")[0] in _WORKED_ON)
 
 SYSTEM_ROLES: dict[str, frozenset[str]] = {

@@ -15,12 +15,14 @@ FORWARD: dict[str, frozenset[str]] = {
     "delivery_attempted": frozenset({"queued"}),
     "not_sent": frozenset({"queued", "delivery_attempted"}),
     "unknown": frozenset({"queued", "delivery_attempted"}),
-    "undelivered": frozenset({"queued", "delivery_attempted", "unknown"}),
+    "undelivered": frozenset({"queued", "delivery_attempted", "unknown", "sent"}),
     "sent": frozenset({"queued", "delivery_attempted", "unknown"}),
+    "delivered": frozenset({"queued", "delivery_attempted", "unknown", "sent", "undelivered"}),
+    "bounced": frozenset({"queued", "delivery_attempted", "unknown", "sent", "delivered", "undelivered"}),
 }
 """For each status, those that it may follow. A status only moves forward; an unknown outcome may still become known."""
 
-REFUSED_BY_RECIPIENT = frozenset({"recipient_refused", "message_refused"})
+REFUSED_BY_RECIPIENT = frozenset({"recipient_refused", "message_refused", "device_gone"})
 """Codes of errors that come from the recipient's side; any other refusal came before the message was on its way."""
 
 

@@ -6,13 +6,25 @@ from models.tenant.applied_jobs import AppliedJob
 from models.tenant.billing import Balance, Customer, Plan, Subscription, SubscriptionChange
 from models.tenant.documents import Document
 from models.tenant.invoices import CreditNote, CreditNoteCounter, Invoice, InvoiceCounter, InvoiceLine
-from models.tenant.messages import Message, MessageAttempt
+from models.tenant.messages import Message, MessageAttempt, MessageEvent
+from models.tenant.notifications import (
+    Broadcast,
+    MeteredUsage,
+    NotificationProvider,
+    NotificationSettings,
+    Suppression,
+    Template,
+    TemplateVersion,
+)
 from models.tenant.payments import Payment, PaymentAttempt, PaymentMethod
+from models.tenant.recipients import Recipient, RecipientDevice
 from models.tenant.searches import Search, SearchResult
 from models.tenant.usage import Charge, Meter, UsageCursor, UsageEvent
 
 __all__ = [
-    "ApiCallLog", "AppliedJob", "Balance", "Charge", "CreditNote", "CreditNoteCounter", "Customer", "Document", "Invoice",
-    "InvoiceCounter", "InvoiceLine", "Message", "MessageAttempt", "Meter", "Payment", "PaymentAttempt", "PaymentMethod",
-    "Plan", "Search", "SearchResult", "Subscription", "SubscriptionChange", "TenantBase", "UsageCursor", "UsageEvent",
+    "ApiCallLog", "AppliedJob", "Balance", "Broadcast", "Charge", "CreditNote", "CreditNoteCounter", "Customer",
+    "Document", "Invoice", "InvoiceCounter", "InvoiceLine", "Message", "MessageAttempt", "MessageEvent", "Meter",
+    "MeteredUsage", "NotificationProvider", "NotificationSettings", "Payment", "PaymentAttempt", "PaymentMethod",
+    "Plan", "Recipient", "RecipientDevice", "Search", "SearchResult", "Subscription", "SubscriptionChange",
+    "Suppression", "Template", "TemplateVersion", "TenantBase", "UsageCursor", "UsageEvent",
 ]  # fmt: skip

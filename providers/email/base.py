@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
 
+from providers.messages import SentMessage
+
+__all__ = ["EmailMessage", "EmailProvider", "SentMessage"]
+
 
 @dataclass(frozen=True, slots=True)
 class EmailMessage:
@@ -23,15 +27,6 @@ class EmailMessage:
     html: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     reply_to: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SentMessage:
-    """The provider took the message. `provider_id` names it there; `detail` is what the provider answered."""
-
-    provider: str
-    provider_id: str
-    detail: str
 
 
 class EmailProvider(Protocol):

@@ -18,6 +18,10 @@ from providers.email.base import EmailMessage
 
 # 7bit: a body passes every relay unchanged, whether or not it announces 8BITMIME.
 _POLICY = SMTP.clone(cte_type="7bit", raise_on_defect=False)
+# A word that is longer than a line would be hidden in encoded words (RFC 2047), in which nobody finds an address again. So such
+# a message is written in lines as long as RFC 5322 allows.
+_LONG_LINES = _POLICY.clone(max_line_length=998)
+_LONGEST_WORD = 60
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,76}")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _DECIDED_HERE = frozenset(
@@ -59,7 +63,8 @@ def compose(message: EmailMessage) -> Composed:
         if not _HEADER_NAME.fullmatch(name) or name.lower() in _DECIDED_HERE:
             raise Permanent(f"The header {name[:80]!r} cannot be set.", code="invalid_header")
         headers[name] = value
-    mime = MimeMessage(policy=_POLICY)
+    long_words = any(len(word) > _LONGEST_WORD for value in message.headers.values() for word in value.split())
+    mime = MimeMessage(policy=_LONG_LINES if long_words else _POLICY)
     mime["Date"] = localtime()
     try:
         for name, value in headers.items():

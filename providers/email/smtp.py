@@ -1,4 +1,4 @@
-"""Mail over SMTP (RFC 5321). One connection per message, none kept.
+"""Mail over SMTP (RFC 5321): one connection per message, or one for a batch of them.
 
 Whether a failure may be repeated depends on how far the conversation came: before DATA nothing was sent; from DATA on
 only the server's answer tells, so a connection lost there leaves the outcome unknown.
@@ -9,13 +9,15 @@ from __future__ import annotations
 import contextlib
 import smtplib
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from domain.destinations import Network
 from domain.errors import JobError, Permanent, Transient, UnknownOutcome
 from providers.email.base import EmailMessage, SentMessage
 from providers.email.mime import Composed, compose
+from providers.email.smtp_connect import connect
 
 _DEFAULT_PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
 _DEFAULT_TIMEOUT = 20.0
@@ -57,45 +59,80 @@ def _misconfigured() -> Permanent:
 
 
 class SmtpEmailProvider:
-    """Not idempotent: a server delivers what it is given as often as it is given it."""
+    """Not idempotent: a server delivers what it is given as often as it is given it.
 
-    name = "smtp"
+    With `allowed`, the server is one that a tenant chose: its name is resolved once, and every address must be public or in
+    one of these networks.
+    """
+
     idempotent = False
 
-    def __init__(self, url: str):
-        self._server = parse_smtp_url(url)
+    def __init__(self, server: SmtpServer | str, *, name: str = "smtp", allowed: Sequence[Network] | None = None):
+        self.name = name
+        self._server = parse_smtp_url(server) if isinstance(server, str) else server
+        self._allowed = allowed
 
     def send(self, message: EmailMessage) -> SentMessage:
-        """Hand the message to the server. Raises as `EmailProvider.send` says."""
+        """Hand the message to the server over a connection of its own. Raises as `EmailProvider.send` says."""
+        with self.connection() as connection:
+            return connection.send(message)
+
+    @contextlib.contextmanager
+    def connection(self) -> Iterator[SmtpConnection]:
+        """One connection for many messages, opened with the first and again after one that broke."""
+        connection = SmtpConnection(self.name, self._server, self._allowed)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+class SmtpConnection:
+    """Sends messages one after the other, each in a transaction of its own (RFC 5321, section 3.3)."""
+
+    def __init__(self, name: str, server: SmtpServer, allowed: Sequence[Network] | None):
+        self._name, self._server, self._allowed = name, server, allowed
+        self._client: smtplib.SMTP | None = None
+
+    def send(self, message: EmailMessage) -> SentMessage:
+        """Hand a message to the server. Whatever goes wrong ends the connection, so that the next message has a new one."""
         composed = compose(message)
-        with _before_data():
-            client = self._connect(composed.sender.rpartition("@")[2])
-        with contextlib.closing(client):
+        try:
             with _before_data():
-                self._authenticate(client)
+                client = self._client or self._open(composed.sender.rpartition("@")[2])
                 _expect(client.mail(composed.sender), "sender_refused", _OK)
                 _expect(client.rcpt(composed.recipient), "recipient_refused", _OK, _WILL_FORWARD)
             answer = _data(client, composed)
-            with contextlib.suppress(smtplib.SMTPException, OSError):
-                client.quit()  # the message is taken; how the goodbye goes does not matter
-        return SentMessage(self.name, composed.message_id, answer)
+        except JobError:
+            self._abandon()
+            raise
+        return SentMessage(self._name, composed.message_id, answer)
 
-    def _connect(self, greeting: str) -> smtplib.SMTP:
+    def close(self) -> None:
+        """Say goodbye; how that goes does not matter, for every message has its answer."""
+        client, self._client = self._client, None
+        if client is not None:
+            with contextlib.closing(client), contextlib.suppress(smtplib.SMTPException, OSError):
+                client.quit()
+
+    def _open(self, greeting: str) -> smtplib.SMTP:
         """`greeting` is the name we give in EHLO: the sender's domain, since our own would need a lookup."""
         server = self._server
-        if server.scheme == "smtps":
-            return smtplib.SMTP_SSL(
-                server.host, server.port, greeting, timeout=server.timeout, context=ssl.create_default_context()
-            )
-        return smtplib.SMTP(server.host, server.port, greeting, timeout=server.timeout)
-
-    def _authenticate(self, client: smtplib.SMTP) -> None:
+        self._client = client = connect(
+            server.scheme == "smtps", server.host, server.port, greeting, server.timeout, self._allowed
+        )
         client.ehlo_or_helo_if_needed()
-        if self._server.scheme == "smtp+starttls":
+        if server.scheme == "smtp+starttls":
             client.starttls(context=ssl.create_default_context())
             client.ehlo_or_helo_if_needed()
-        if self._server.user is not None:
-            client.login(self._server.user, self._server.password or "")
+        if server.user is not None:
+            client.login(server.user, server.password or "")
+        return client
+
+    def _abandon(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
 
 
 @contextlib.contextmanager

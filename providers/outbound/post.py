@@ -11,6 +11,10 @@ from domain.destinations import Destination, Network
 from domain.errors import Transient
 
 
+class NotConnected(Transient):
+    """No connection came about, so the receiver has nothing of what was to be sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What the receiver answered; `body` is cut off at the caller's limit. Names of headers in lower case."""
@@ -34,7 +38,7 @@ def post(
 
     The name is resolved now, every address that it has must pass `domain.destinations.is_refused`, and the connection goes to
     one of exactly those. Raises `Transient` with the code `address_refused`, `name_not_resolved`, `connection_failed`,
-    `tls_failed`, `timeout` or `malformed_answer`.
+    `tls_failed`, `timeout` or `malformed_answer`; as `NotConnected` if the connection did not even come about.
     """
     import httpcore2
 
@@ -49,12 +53,15 @@ def post(
         ):
             names = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
             return Answer(response.status, names, _beginning(response.iter_stream(), limit))
+    except httpcore2.ConnectTimeout:
+        raise NotConnected(f"No connection within {timeout:.0f} s.", code="timeout") from None
     except httpcore2.TimeoutException:
         raise Transient(f"No answer within {timeout:.0f} s.", code="timeout") from None
     except httpcore2.NetworkError as error:
         if any(isinstance(reason, ssl.SSLError) for reason in error.args):
             raise Transient("The receiver's certificate or TLS was refused.", code="tls_failed") from None
-        raise Transient("The connection failed.", code="connection_failed") from None
+        kind = NotConnected if isinstance(error, httpcore2.ConnectError) else Transient
+        raise kind("The connection failed.", code="connection_failed") from None
     except httpcore2.ProtocolError:
         raise Transient("The answer is not HTTP.", code="malformed_answer") from None
 

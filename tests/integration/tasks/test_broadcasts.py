@@ -1,0 +1,395 @@
+"""Several messages: failover between providers, quiet hours, feeds, batches over one connection; and a crash at every step."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from domain.errors import JobError, NotNow, Permanent, Transient
+from domain.ids import new_id
+from jobs.context import JobContext
+from models.tenant import (
+    Broadcast,
+    Message,
+    MessageAttempt,
+    MeteredUsage,
+    NotificationProvider,
+    NotificationSettings,
+    Recipient,
+    Suppression,
+)
+from tasks.notifications import deliver, deliver_batch, fan_out
+from tasks.notifications.batches import HANDFUL
+from tests.contracts.smtp_double import SmtpDouble
+from tests.integration.tasks.conftest import next_attempt
+
+MAIL = {"to": "ada@example.com", "subject": "Hello", "text": "Hello, Ada."}
+
+
+@pytest.fixture
+def ready(
+    make_context: Callable[..., Any], pooled_tenant: UUID, under: Callable[..., JobContext], smtp: SmtpDouble
+) -> Callable[..., tuple[JobContext, Any]]:
+    """A claimed job of a kind, on a platform with the test's mail server. Loopback is open to tenants' own servers."""
+
+    def make(kind: str, payload: dict[str, Any]) -> tuple[JobContext, Any]:
+        context, loaded = make_context(kind, pooled_tenant, payload)
+        url = SecretStr(f"smtp://127.0.0.1:{smtp.port}?timeout=10")
+        return under(context, smtp_url=url, webhook_private_networks="127.0.0.0/8"), loaded
+
+    return make
+
+
+def add(context: JobContext, *rows: Any) -> None:
+    with context.session() as session:
+        session.add_all(rows)
+
+
+def settings_row(context: JobContext, **values: Any) -> NotificationSettings:
+    return NotificationSettings(tenant_id=context.tenant_id, id=context.tenant_id, **values)
+
+
+def own_smtp(context: JobContext, name: str, port: int, priority: int) -> NotificationProvider:
+    row = NotificationProvider(
+        tenant_id=context.tenant_id, id=new_id(), name=name, channel="email", type="smtp", priority=priority, last_four={},
+        config={"host": "127.0.0.1", "port": port, "encryption": "none", "from": "Acme <own@acme.example>"},
+    )  # fmt: skip
+    vault = context.tenancy.vault(context.tenant_id)
+    row.secret_sealed = vault.seal(json.dumps({}).encode(), "notification_providers", "secret_sealed", row.id)
+    return row
+
+
+def recipients(context: JobContext, count: int) -> list[Recipient]:
+    rows = [
+        Recipient(
+            tenant_id=context.tenant_id, id=new_id(), external_id=f"u{n}", email=f"u{n}@example.com", attributes={}
+        )
+        for n in range(count)
+    ]
+    add(context, *rows)
+    return rows
+
+
+def attempts(context: JobContext) -> list[tuple[str, str]]:
+    with context.session() as session:
+        rows = session.scalars(select(MessageAttempt).order_by(MessageAttempt.started_at))
+        return [(row.provider, row.state) for row in rows]
+
+
+def statuses(context: JobContext) -> dict[str, int]:
+    with context.session() as session:
+        return {
+            row[0]: row[1] for row in session.execute(select(Message.status, func.count()).group_by(Message.status))
+        }
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+# --- failover
+
+
+def test_the_next_provider_is_asked_when_the_first_cannot_be_reached(ready: Any, smtp: SmtpDouble) -> None:
+    context, payload = ready("notification.deliver", MAIL)
+    add(context, own_smtp(context, "down", free_port(), 1), own_smtp(context, "up", smtp.port, 2))
+
+    assert deliver(context, payload)["provider"] == "smtp:up"
+
+    assert attempts(context) == [("smtp:down", "failed"), ("smtp:up", "succeeded")]
+    assert [envelope.mail_from for envelope in smtp.received] == ["own@acme.example"]
+
+
+def test_the_platforms_provider_serves_a_tenant_with_its_own_only_if_it_may(ready: Any, smtp: SmtpDouble) -> None:
+    context, payload = ready("notification.deliver", MAIL)
+    add(context, own_smtp(context, "down", free_port(), 1))
+
+    with pytest.raises(Transient):
+        deliver(context, payload)
+    assert smtp.received == []
+    add(context, settings_row(context, platform_providers="fallback"))
+    assert deliver(next_attempt(context), payload)["provider"] == "smtp"
+
+
+def test_a_tenant_that_never_uses_the_platforms_providers_is_told_so(ready: Any, smtp: SmtpDouble) -> None:
+    context, payload = ready("notification.deliver", MAIL)
+    add(context, settings_row(context, platform_providers="never"))
+
+    with pytest.raises(Permanent) as raised:
+        deliver(context, payload)
+
+    assert (raised.value.job_code, smtp.received) == ("no_provider", [])
+
+
+def test_nobody_else_is_asked_after_a_provider_fell_silent_with_the_message(ready: Any, smtp: SmtpDouble) -> None:
+    context, payload = ready("notification.deliver", MAIL)
+    add(context, own_smtp(context, "first", smtp.port, 1), settings_row(context, platform_providers="fallback"))
+    smtp.script["data"] = "drop"
+
+    assert deliver(context, payload)["status"] == "unknown"
+
+    assert attempts(context) == [("smtp:first", "unknown")]
+
+
+def test_a_tenants_server_inside_our_network_is_refused(
+    make_context: Callable[..., Any], pooled_tenant: UUID, smtp: SmtpDouble
+) -> None:
+    context, payload = make_context("notification.deliver", pooled_tenant, MAIL)
+    add(context, own_smtp(context, "inside", smtp.port, 1))
+
+    with pytest.raises(JobError) as raised:
+        deliver(context, payload)
+
+    assert (raised.value.job_code, smtp.received) == ("provider_misconfigured", [])
+
+
+def test_a_bad_address_is_suppressed_and_not_written_to_again(ready: Any, smtp: SmtpDouble) -> None:
+    context, payload = ready("notification.deliver", MAIL)
+    smtp.script["rcpt"] = "550 5.1.1 No such user"
+    with pytest.raises(Permanent):
+        deliver(context, payload)
+    smtp.script.clear()
+
+    other, again = ready("notification.deliver", {**MAIL, "critical": True})
+
+    assert deliver(other, again)["reason"] == "suppression"
+    with context.session() as session:
+        assert [(row.address, row.reason) for row in session.scalars(select(Suppression))] == [
+            ("ada@example.com", "hard_bounce")
+        ]
+
+
+# --- quiet hours
+
+
+def test_a_message_in_quiet_hours_waits_without_using_an_attempt_up_and_is_never_late(
+    ready: Any, smtp: SmtpDouble
+) -> None:
+    context, payload = ready("notification.deliver", MAIL)
+    now = datetime.now(UTC)
+    start, end = now - timedelta(hours=1), now + timedelta(hours=3)
+    quiet = {"start": f"{start:%H:%M}", "end": f"{end:%H:%M}"}
+    add(context, settings_row(context, quiet_hours=quiet))
+
+    with pytest.raises(NotNow) as raised:
+        deliver(context, payload)
+
+    wait = raised.value.retry_after
+    assert wait is not None
+    assert 0 < wait * 2 <= 3 * 3600 + 60  # an engine may wait up to twice as long as it is asked to
+    assert statuses(context) == {"queued": 1}
+    with context.session() as session:
+        session.get_one(NotificationSettings, (context.tenant_id, context.tenant_id)).quiet_hours = None
+    assert deliver(next_attempt(context), payload)["status"] == "sent"
+    assert len(smtp.received) == 1
+
+
+# --- broadcasts
+
+
+def batches_of(context: JobContext, make: Any, payload: dict[str, Any]) -> list[tuple[JobContext, Any]]:
+    """The fan-out's batches, claimed."""
+    from tests.conftest import claim_context
+
+    fan_out(context, payload)
+    rows = context.tenancy.platform.fetch(
+        "SELECT id FROM jobs WHERE parent_id = %(id)s AND kind = 'notification.batch' AND state = 'queued' ORDER BY id",
+        {"id": context.job_id},
+    )
+    claimed = []
+    for row in rows:
+        batch, loaded = claim_context(context.tenancy, row["id"], context.principal)
+        claimed.append((batch, loaded))
+    return claimed
+
+
+NEWS = {"name": "News", "subject": "Hi", "text": "Hi", "audience": {}, "category": "news"}
+
+
+def test_a_batch_goes_over_one_connection_and_each_recipient_gets_one_message(ready: Any, smtp: SmtpDouble) -> None:
+    context, payload = ready("notification.broadcast", NEWS)
+    recipients(context, 50)
+
+    [(batch, loaded)] = batches_of(context, ready, payload)
+    deliver_batch(batch, loaded)
+    deliver_batch(next_attempt(batch), loaded)
+
+    assert sorted(envelope.rcpt_tos[0] for envelope in smtp.received) == sorted(f"u{n}@example.com" for n in range(50))
+    assert statuses(context) == {"sent": 50}
+    with context.session() as session:
+        assert session.scalar(select(func.count()).select_from(MeteredUsage)) == 50
+
+
+def test_a_fan_out_that_is_killed_anywhere_writes_to_each_recipient_once(
+    ready: Any, smtp: SmtpDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.notifications.broadcasts.BATCH", 7)
+    context, payload = ready("notification.broadcast", NEWS)
+    recipients(context, 20)
+    for steps in range(1, 8):
+        with killed_after(context, steps) as dying, contextlib.suppress(Killed):
+            fan_out(dying, payload)
+        context = next_attempt(context)
+    claimed = batches_of(context, ready, payload)
+    for batch, loaded in claimed:
+        deliver_batch(batch, loaded)
+    assert sorted(envelope.rcpt_tos[0] for envelope in smtp.received) == sorted(f"u{n}@example.com" for n in range(20))
+
+
+def test_one_refused_recipient_does_not_stop_the_others(
+    ready: Any, smtp: SmtpDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, payload = ready("notification.broadcast", NEWS)
+    recipients(context, 5)
+    answers = iter(["250 OK", "550 5.1.1 unknown", "250 OK", "451 later", "250 OK"])
+
+    async def rcpt(self: Any, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
+        envelope.rcpt_tos.append(address)
+        return next(answers, "250 OK")
+
+    monkeypatch.setattr(type(smtp), "handle_RCPT", rcpt)
+    [(batch, loaded)] = batches_of(context, ready, payload)
+    with pytest.raises(Transient):
+        deliver_batch(batch, loaded)
+    assert statuses(context) == {"sent": 3, "undelivered": 1, "delivery_attempted": 1}
+    deliver_batch(next_attempt(batch), loaded)
+    assert statuses(context) == {"sent": 4, "undelivered": 1}
+
+
+def test_a_paused_broadcast_waits_and_a_cancelled_one_ends(ready: Any, smtp: SmtpDouble) -> None:
+    context, payload = ready("notification.broadcast", NEWS)
+    recipients(context, 3)
+    [(batch, loaded)] = batches_of(context, ready, payload)
+
+    def turn(state: str) -> None:
+        with context.session() as session:
+            session.get_one(Broadcast, (context.tenant_id, context.job_id)).state = state
+
+    turn("paused")
+    with pytest.raises(NotNow):
+        deliver_batch(batch, loaded)
+    turn("cancelled")
+    with pytest.raises(JobError) as raised:
+        deliver_batch(batch, loaded)
+    assert (raised.value.job_code, smtp.received, statuses(context)) == ("cancelled", [], {})
+
+
+def test_recipients_in_quiet_hours_get_the_broadcast_later_and_once(
+    ready: Any, smtp: SmtpDouble, make_context: Any
+) -> None:
+    from tests.conftest import claim_context
+
+    context, payload = ready("notification.broadcast", NEWS)
+    awake, asleep = recipients(context, 2)
+    now = datetime.now(UTC)
+    with context.session() as session:
+        session.get_one(Recipient, (context.tenant_id, asleep.id)).quiet_hours = {
+            "start": f"{now - timedelta(hours=1):%H:%M}", "end": f"{now + timedelta(hours=2):%H:%M}"
+        }  # fmt: skip
+    [(batch, loaded)] = batches_of(context, ready, payload)
+    deliver_batch(batch, loaded)
+    deliver_batch(next_attempt(batch), loaded)
+    assert [envelope.rcpt_tos[0] for envelope in smtp.received] == [awake.email]
+    [held] = context.tenancy.platform.fetch(
+        "SELECT id, state FROM jobs WHERE parent_id = %(id)s AND kind = 'notification.deliver'", {"id": batch.job_id}
+    )
+    assert held["state"] == "scheduled"
+    with context.session() as session:
+        session.get_one(Recipient, (context.tenant_id, asleep.id)).quiet_hours = {}
+    later, message = claim_context(context.tenancy, held["id"], context.principal)
+    deliver(later, message)
+    deliver_batch(next_attempt(batch), loaded)
+    assert sorted(envelope.rcpt_tos[0] for envelope in smtp.received) == sorted([awake.email, asleep.email])
+    assert statuses(context) == {"sent": 2}
+
+
+# --- a crash at every step
+
+
+class Killed(BaseException):
+    """What SIGKILL looks like from the rows: nothing after it happens."""
+
+
+@contextmanager
+def killed_after(context: JobContext, transactions: int) -> Iterator[JobContext]:
+    """A context whose process dies before its next transaction after so many."""
+    left = [transactions]
+
+    class Dying(type(context.tenancy)):  # type: ignore[misc]
+        @contextmanager
+        def session(self, tenant_id: UUID) -> Iterator[Session]:
+            if not left[0]:
+                raise Killed
+            left[0] -= 1
+            with super().session(tenant_id) as session:
+                yield session
+
+    dying = object.__new__(Dying)
+    dying.__dict__.update(context.tenancy.__dict__)
+    yield replace(context, tenancy=dying)
+
+
+@pytest.mark.parametrize("channel", ["smtp", "file"])
+@pytest.mark.parametrize("transactions", range(6))
+def test_a_delivery_killed_between_any_two_transactions_sends_once_or_says_unknown(
+    ready: Any, make_context: Any, pooled_tenant: UUID, smtp: SmtpDouble, transactions: int, channel: str
+) -> None:
+    """SMTP is not idempotent: killed after the call, the message is `unknown`. A file is: it is written again, the same."""
+    context, payload = (
+        ready("notification.deliver", MAIL)
+        if channel == "smtp"
+        else make_context("notification.deliver", pooled_tenant, MAIL)
+    )
+    died = False
+    with killed_after(context, transactions) as dying:
+        try:
+            deliver(dying, payload)
+        except Killed:
+            died = True
+    result = deliver(next_attempt(context), payload)
+    if channel == "file":
+        assert result["status"] == "sent"
+        assert (context.settings.home / "outbox" / f"{context.job_id}.eml").exists()
+        return
+    assert (result["status"], len(smtp.received)) in {("sent", 1), ("unknown", 1), ("unknown", 0)}
+    assert died or result["status"] == "sent"
+    if result["status"] == "unknown":
+        assert deliver(next_attempt(context), payload)["status"] == "unknown"
+    assert len(smtp.received) <= 1
+
+
+@pytest.mark.parametrize("transactions", range(3, 11))
+def test_a_batch_killed_between_any_two_transactions_writes_to_nobody_twice(
+    ready: Any, smtp: SmtpDouble, transactions: int
+) -> None:
+    context, payload = ready("notification.broadcast", NEWS)
+    count = HANDFUL * 2 + 3
+    recipients(context, count)
+    [(batch, loaded)] = batches_of(context, ready, payload)
+    with killed_after(batch, transactions) as dying, contextlib.suppress(Killed):
+        deliver_batch(dying, loaded)
+    deliver_batch(next_attempt(batch), loaded)
+
+    got = [envelope.rcpt_tos[0] for envelope in smtp.received]
+    assert len(got) == len(set(got))
+    found = statuses(context)
+    assert found.get("sent", 0) + found.get("unknown", 0) == count
+    assert found.get("unknown", 0) in {0, HANDFUL, 3}
+    with context.session() as session:
+        sent = set(session.scalars(select(Message.recipient).where(Message.status == "sent")))
+    assert sent <= set(got)
