@@ -72,6 +72,11 @@ class MasterRing:
         """The keys that are in the ring itself, newest first; never none. What needs no secrecy is signed with them."""
         return tuple(key for _, key in self.keys if key is not None)
 
+    @property
+    def oldest(self) -> bytes:
+        """The oldest of `own`, which new keys before it do not change."""
+        return self.own[-1]
+
     def wrap(self, secret: bytes, place: str) -> tuple[str, bytes]:
         """Seal a data or signing key under the active master key; returns the master key's id and the sealed bytes."""
         key_id, key = self.keys[0]
