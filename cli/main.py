@@ -20,6 +20,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "jobs": ("cli.jobs:jobs", "Submit, list, show, watch, cancel and replay jobs."),
     "schedules": ("cli.schedules:schedules", "Create, list, preview, pause and delete schedules."),
     "tenants": ("cli.tenants:tenants", "Create, list and show tenants; pause them and set their limits."),
+    "keys": ("cli.keys:keys", "Show master keys, rewrap, rotate a tenant's data key."),
+    "migrate": ("cli.migrate:migrate", "Migrate the tenants' databases in waves; find drift."),
     "queues": ("cli.queues:queues", "Show, pause, resume and drain queues."),
     "kinds": ("cli.kinds:kinds", "Show, pause, resume and drain kinds of job."),
     "audit": ("cli.audit:audit", "List who changed what; verify that the record holds."),

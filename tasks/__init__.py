@@ -8,8 +8,20 @@ from importlib import import_module
 from config.settings import Settings
 
 MODULES = (
-    "billing", "completions", "events", "notifications", "search", "system", "tenant_life", "tenants", "webhook_endpoints", "webhooks",
-)  # fmt: skip
+    "billing",
+    "completions",
+    "events",
+    "fleet",
+    "isolation",
+    "keys",
+    "notifications",
+    "search",
+    "system",
+    "tenant_life",
+    "tenants",
+    "webhook_endpoints",
+    "webhooks",
+)
 """Every module that binds a handler, a subscriber or a service."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal, LiteralString
 from uuid import UUID
 
@@ -19,8 +19,9 @@ from tenancy.database import Database, Row, tenant_scope
 from tenancy.directory import TenantDirectory, TenantRecord
 from tenancy.engines import TenantEngines
 from tenancy.guard import refuse_privileges
+from tenancy.masters import open_ring
 from tenancy.reach import Unreachable
-from tenancy.vault import MasterRing, Vault
+from tenancy.vault import Vault
 
 PLATFORM_PATIENCE_SECONDS = 20.0
 """No statement of ours on the platform database takes near as long, unless it stands still."""
@@ -31,15 +32,18 @@ class Tenancy:
 
     def __init__(self, settings: Settings, role: Literal["web", "engine"]):
         self.settings = settings
-        self.ring = MasterRing(settings.master_key_ring)
+        self.ring = open_ring(settings)
         dsn = settings.web_dsn if role == "web" else settings.engine_dsn
         self._variable = "DATABASE_WEB_URL" if role == "web" else "DATABASE_ENGINE_URL"
+        self._pooled = settings.database_pooler_url is not None
         self.platform = Database(
-            dsn,
+            settings.through_pooler(dsn),
             pool_size=settings.platform_pool_size,
             application_name=f"nexus {role}",
             patience=PLATFORM_PATIENCE_SECONDS,
+            pooled=self._pooled,
         )
+        self._past_pooler = Database(dsn, pool_size=1, application_name=f"nexus {role}")
         self.directory = TenantDirectory(self.platform, self.ring)
         self._engines = TenantEngines(
             limit=settings.tenant_engine_limit,
@@ -50,6 +54,10 @@ class Tenancy:
     def check(self) -> None:
         """Refuse to run under an account that row-level security does not bind. Raises `SettingsError`."""
         refuse_privileges(self.platform, self._variable)
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """A connection of one's own to the platform database, in autocommit, past any pooler: for advisory locks."""
+        return self._past_pooler.connect()
 
     def record(self, tenant_id: UUID, at_least: int = 0) -> TenantRecord:
         """The tenant's record, of version `at_least` or newer. Raises `NotFound`."""
@@ -93,7 +101,7 @@ class Tenancy:
         if record.dsn is None:
             raise TenantUnavailable(f"Tenant {record.id} has no database yet: it is {record.state}.")
         try:
-            with self._engines.use(record.dsn) as database:
+            with self._pool_of(record.dsn, record.tier) as database:
                 yield database
         except PoolTimeout:
             raise Transient("All connections to the tenant's database are in use.", code="tenant_busy") from None
@@ -110,6 +118,12 @@ class Tenancy:
             ):
                 raise
             raise Transient("The tenant's database cannot be reached.", code="tenant_database_down") from error
+
+    def _pool_of(self, dsn: str, tier: str) -> AbstractContextManager[Database]:
+        """The platform's pooler stands before the platform's servers, not before a tenant's own."""
+        if tier == "external" or not self._pooled:
+            return self._engines.use(dsn)
+        return self._engines.use(self.settings.through_pooler(dsn), pooled=True)
 
     def bucket(self, tenant_id: UUID) -> Bucket:
         """The tenant's objects. Raises `TenantUnavailable` if the tenant has no bucket yet."""

@@ -67,7 +67,8 @@ class Database:
 
     A statement may take `patience` seconds, at the end of which its outcome is unknown; None sets no bound. The server
     rolls a transaction back that nobody has spoken in for `idle_limit` seconds: a frozen process must not hold what it
-    locked. `reach` remembers whether the database can be connected to.
+    locked. `reach` remembers whether the database can be connected to. `pooled` says that a pooler lends a server's session
+    for one transaction at a time: nothing is then prepared or set for longer than that.
     """
 
     def __init__(
@@ -80,11 +81,13 @@ class Database:
         patience: float | None = None,
         idle_limit: float = 20.0,
         reach: Reach | None = None,
+        pooled: bool = False,
     ):
         self._dsn = dsn
         self._application_name = application_name
         self._patience = patience
-        self._idle_milliseconds = round(idle_limit * 1000)
+        self._idle_milliseconds = str(round(idle_limit * 1000))
+        self._pooled = pooled
         self._engine = create_engine(
             "postgresql+psycopg://",
             creator=self._open if reach is None else lambda: reach.through(self._open),
@@ -105,7 +108,7 @@ class Database:
     def session(self, scope: Scope) -> Iterator[Session]:
         """One transaction: commits at the end of the block, rolls back when it raises. Inner code flushes only."""
         with Session(self._engine, expire_on_commit=False) as session:
-            session.info["scope"] = scope
+            session.info["scope"] = {**scope, _IDLE_LIMIT: self._idle_milliseconds} if self._pooled else scope
             try:
                 with session.begin():
                     yield session
@@ -164,7 +167,10 @@ class Database:
         )
         connection.patience = self._patience
         try:
-            connection.execute(_LIMIT_IDLE, (str(self._idle_milliseconds),))
+            if self._pooled:
+                connection.prepare_threshold = None
+            else:
+                connection.execute("SELECT set_config(%s, %s, false)", (_IDLE_LIMIT, self._idle_milliseconds))
             connection.autocommit = False
         except BaseException:
             connection.close()
@@ -226,7 +232,7 @@ _BOUNDS: Mapping[str, Any] = {
 }
 
 
-_LIMIT_IDLE: LiteralString = "SELECT set_config('idle_in_transaction_session_timeout', %s, false)"
+_IDLE_LIMIT = "idle_in_transaction_session_timeout"
 
 
 @event.listens_for(Session, "after_begin")

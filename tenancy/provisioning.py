@@ -179,4 +179,4 @@ def place_of(settings: Settings, record: TenantRecord, tier: str | None = None) 
     """Where a tenant of that tier lives; without one, of its own tier."""
     if (tier or record.tier) == "pooled":
         return Pool(settings)
-    return OwnDatabase(settings, record.id, record.vault)
+    return OwnDatabase(settings, record.id, record.vault, record.dsn if record.tier == "dedicated" else None)

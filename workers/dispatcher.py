@@ -125,7 +125,7 @@ class Leader:
 
 def lead(settings: Settings, tenancy: Tenancy, stopped: threading.Event, wake: threading.Event) -> None:
     """Wait for the lock, then lead until it is lost, the database goes away, or `stopped` is set. `wake` ends a pause."""
-    with tenancy.platform.connect() as connection:
+    with tenancy.connect() as connection:
         connection.execute(ABANDONED)
         while not _holds(connection):
             if stopped.wait(0.5):

@@ -82,7 +82,7 @@ def _outcome(runtime: Runtime, row: ClaimedRow, entry: Held) -> Outcome:
     job_id, kind = row["id"], row["kind"]
     try:
         vault = runtime.tenancy.vault(row["tenant_id"])
-    except (NotFound, SealBroken, OperationalError, psycopg.OperationalError):
+    except (NotFound, SealBroken, Transient, OperationalError, psycopg.OperationalError):
         log.warning("job.keys_unavailable", job_id=str(job_id), tenant_id=str(row["tenant_id"]), exc_info=True)
         return keyless(job_id, entry.token, kind, row["attempt"], row["max_attempts"], draw())
     facts = {"job_id": str(job_id), "tenant_id": str(row["tenant_id"]), "kind": kind, "attempt": row["attempt"]}

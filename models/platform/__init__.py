@@ -6,6 +6,7 @@ from models.platform.audit import AuditAnchor, AuditEntry, AuditSeal, AuditUnsea
 from models.platform.dispatch import DispatchPause, TenantLimits
 from models.platform.events import Event
 from models.platform.external_events import ExternalEvent
+from models.platform.fleet import FleetFailure, FleetWave
 from models.platform.groups import Group, GroupMember, GroupRole, Permission
 from models.platform.idempotent_requests import IdempotentRequest
 from models.platform.job_families import JobDependency, JobWait
@@ -15,16 +16,16 @@ from models.platform.schedules import Schedule
 from models.platform.sessions import RefreshToken, Session
 from models.platform.signing_keys import SigningKey
 from models.platform.tenant_life import ErasureCertificate, TenantArchive, TenantQuotas, TenantUsage
-from models.platform.tenants import Tenant, TenantKey
+from models.platform.tenants import MasterKey, Tenant, TenantKey
 from models.platform.users import User
 from models.platform.webhook_endpoints import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from models.platform.workers import KindRuntime, Leader, QueueBacklog, TenantRuntime, Worker, WorkerJobs
 
 __all__ = [
     "ApiKey", "AuditAnchor", "AuditEntry", "AuditSeal", "AuditUnsealed", "DispatchPause", "ErasureCertificate", "Event",
-    "ExternalEvent", "Group", "GroupMember", "GroupRole", "IdempotentRequest", "Job", "JobDependency", "JobKey",
-    "JobWait", "KindRuntime", "Leader", "Membership", "MembershipRole", "Permission", "PlatformBase", "QueueBacklog",
-    "RefreshToken", "Role", "RolePermission", "Schedule", "Session", "SigningKey", "Tenant", "TenantArchive",
-    "TenantKey", "TenantLimits", "TenantQuotas", "TenantRuntime", "TenantUsage", "User", "WebhookAttempt",
-    "WebhookDelivery", "WebhookEndpoint", "Worker", "WorkerJobs",
+    "ExternalEvent", "FleetFailure", "FleetWave", "Group", "GroupMember", "GroupRole", "IdempotentRequest", "Job",
+    "JobDependency", "JobKey", "JobWait", "KindRuntime", "Leader", "MasterKey", "Membership", "MembershipRole",
+    "Permission", "PlatformBase", "QueueBacklog", "RefreshToken", "Role", "RolePermission", "Schedule", "Session",
+    "SigningKey", "Tenant", "TenantArchive", "TenantKey", "TenantLimits", "TenantQuotas", "TenantRuntime",
+    "TenantUsage", "User", "WebhookAttempt", "WebhookDelivery", "WebhookEndpoint", "Worker", "WorkerJobs",
 ]  # fmt: skip

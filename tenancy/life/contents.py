@@ -81,6 +81,7 @@ LEFT_OUT: dict[str, str] = {
     "audit_unsealed": "of the record",
     "audit_seals": "of the record",
     "audit_anchors": "of the record",
+    "fleet_failures": "the operator's, not the tenant's",
 }
 
 

@@ -12,7 +12,7 @@ from migrations.rls import protect, tenant_rows
 from migrations.roles import permit_system_roles
 
 revision = "0008"
-down_revision = "0009"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
