@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session as Transaction
 from domain.errors import Conflict, InvalidCode, MfaRequired
 from domain.identity.totp import DIGITS, matching_step, new_recovery_codes, new_secret, recovery_hash
 from models.platform import SecondFactor
+from tenancy.audit import record
 from tenancy.database import Database, Row
 from tenancy.identity.sealing import open_sealed, seal
 from tenancy.scopes import user_scope
@@ -62,6 +63,7 @@ def activate(transaction: Transaction, ring: MasterRing, user_id: UUID, code: st
         raise Conflict("There is nothing to activate; enrol first.")
     _use(transaction, ring, factor, code)
     factor.activated_at = _now(transaction)
+    record(transaction, "user.second_factor_activated", f"user:{user_id}", of_platform=True)
     return _renew_codes(factor)
 
 
@@ -76,6 +78,7 @@ def disable(transaction: Transaction, ring: MasterRing, user_id: UUID, code: str
     """Ask for no code any more. Raises `Conflict` without a second factor, and `InvalidCode`."""
     factor = _active(transaction, user_id)
     _use(transaction, ring, factor, code)
+    record(transaction, "user.second_factor_disabled", f"user:{user_id}", of_platform=True)
     transaction.delete(factor)
 
 
