@@ -21,6 +21,7 @@ MODULES = (
     "tenant_life",
     "tenants",
     "webhook_endpoints",
+    "webhook_sweeps",
     "webhooks",
 )
 """Every module that binds a handler, a subscriber or a service."""

@@ -15,7 +15,7 @@ from config.settings import Settings, with_credentials
 from domain.errors import JobError, Permanent, Transient
 from tenancy.database import Database
 from tenancy.directory import TenantRecord
-from tenancy.migrations import known, upgrade
+from tenancy.migrations import revisions, upgrade
 from tenancy.outward import AddressRefused, pin_of
 from tenancy.places import Server, Step, role_of
 from tenancy.servers import ensure_login_role, grant_rows
@@ -87,7 +87,7 @@ class OwnServer:
         row = None
         if "alembic_version" in tables and "applied_jobs" in tables:
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        if row is None or row[0] not in known("tenant"):
+        if row is None or row[0] not in revisions("tenant"):
             raise Permanent("The schema public holds tables that are not ours.", code="external_schema_foreign")
 
     def _create_role(self, connection: psycopg.Connection[Any]) -> None:
