@@ -13,7 +13,7 @@ import structlog
 from flask import Flask, Response, g, request
 
 from domain.audit.entries import Origin
-from tenancy.audit import set_origin
+from tenancy.audit import clear_origin, set_origin
 
 HEADER = "X-Request-ID"
 
@@ -65,4 +65,5 @@ def _tell(response: Response) -> Response:
 
 
 def _end(_error: BaseException | None) -> None:
+    clear_origin()
     structlog.contextvars.clear_contextvars()

@@ -7,7 +7,7 @@ Whoever changes something notes it in the transaction of the change:
 or, where one round trip does it all, with `audited` or `noted`. Who acts is known from the request or the job (`origin`).
 """
 
-from tenancy.audit.origin import acting, current_origin, set_origin
+from tenancy.audit.origin import acting, clear_origin, current_origin, set_origin
 from tenancy.audit.recording import audited, noted, record
 
-__all__ = ["acting", "audited", "current_origin", "noted", "record", "set_origin"]
+__all__ = ["acting", "audited", "clear_origin", "current_origin", "noted", "record", "set_origin"]

@@ -21,8 +21,13 @@ def current_origin() -> Origin:
 
 
 def set_origin(origin: Origin) -> None:
-    """From here on in this request, this one acts. Each request begins by setting it."""
+    """From here on in this request, this one acts. Each request begins by setting it, and ends with `clear_origin`."""
     _origin.set(origin)
+
+
+def clear_origin() -> None:
+    """Whoever uses this thread next is not taken for the one before."""
+    _origin.set(None)
 
 
 @contextmanager

@@ -38,12 +38,15 @@ def record(
     *,
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
+    of_platform: bool = False,
 ) -> None:
     """Note what the session's transaction does. What is named like a secret is redacted; secrets never belong here.
 
+    `of_platform` is for accounts, which belong to no tenant, whatever tenant the transaction is in.
     `action` is `<resource>.<what was done>`, as `role.created`, `resource` is `<resource>:<id>`.
     """
-    parameters = _entry(session.info.get("scope", NO_SCOPE), action, resource, before, after)
+    scope = NO_SCOPE if of_platform else session.info.get("scope", NO_SCOPE)
+    parameters = _entry(scope, action, resource, before, after)
     session.connection().exec_driver_sql(_INSERT, parameters)
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session as Transaction
 from domain.errors import AlreadyInvited, AlreadyMember, EmailTaken, InvalidLink, NotFound, PermissionDenied
 from domain.identity.links import LIFETIMES, Purpose, read_link, sign_link
 from models.platform import Invitation, Membership, User
+from tenancy.audit import audited, record
 from tenancy.database import Database, Row, tenant_scope
 from tenancy.identity import members, sessions, users
 from tenancy.identity.keyset import keyset
@@ -91,6 +92,8 @@ def invite(
     }  # fmt: skip
     if not transaction.connection().exec_driver_sql(_INSERT, values).all():
         raise AlreadyInvited(f"An invitation to {email} is pending; revoke it to send another one.")
+    shown = {"email": email, "role_ids": values["role_ids"]}
+    record(transaction, "invitation.created", f"invitation:{invitation_id}", after=shown)
 
 
 _INSERT: LiteralString = """
@@ -119,7 +122,9 @@ def get(platform: Database, tenant_id: UUID, invitation_id: UUID) -> Row:
 
 def revoke(platform: Database, tenant_id: UUID, invitation_id: UUID) -> None:
     """End an invitation; its link stops working. Raises `NotFound` for one that was accepted or revoked."""
-    if not platform.fetch(_REVOKE, {"tenant_id": tenant_id, "id": invitation_id}, tenant_scope(tenant_id)):
+    scope, asked = tenant_scope(tenant_id), {"tenant_id": tenant_id, "id": invitation_id}
+    statement = audited(_REVOKE, asked, scope, "invitation.revoked", f"invitation:{invitation_id}")
+    if not platform.fetch(*statement, scope):
         raise NotFound(f"There is no pending invitation {invitation_id}.")
 
 
@@ -172,6 +177,7 @@ def accept(platform: Database, link: Presented, user_id: UUID, *, name: str, pas
             sessions.end_all(transaction, account_id, "claimed_by_invitation")
         members.add(transaction, link.tenant_id, account_id, invitation.role_ids)
         invitation.accepted_at, invitation.accepted_by = func.now(), account_id
+        record(transaction, "invitation.accepted", f"invitation:{invitation.id}", after={"user_id": account_id})
     return account_id
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session as Transaction
 from domain.errors import FieldError, InvalidPayload, NotFound
 from domain.identity.members import OWNER, check_owner_stays, check_within
 from models.platform import Invitation, Membership, MembershipRole, Role, RolePermission, User
+from tenancy.audit import record
 
 # The owner's role is there in every tenant and cannot be changed, so its row is where changes of members queue up.
 _QUEUE_UP: LiteralString = """
@@ -56,7 +57,9 @@ def add(transaction: Transaction, tenant_id: UUID, user_id: UUID, role_ids: Iter
         return False
     transaction.add(Membership(tenant_id=tenant_id, user_id=user_id))
     transaction.flush()
-    _give(transaction, tenant_id, user_id, role_ids)
+    given = list(role_ids)
+    _give(transaction, tenant_id, user_id, given)
+    record(transaction, "user.added", f"user:{user_id}", after={"role_ids": given})
     return True
 
 
@@ -73,6 +76,8 @@ def set_roles(
     _check_owner_stays(transaction, tenant_id, user_id, present, roles)
     transaction.execute(delete(MembershipRole).where(*_of(MembershipRole, tenant_id, user_id)))
     _give(transaction, tenant_id, user_id, (role.id for role in roles))
+    before, after = ({"roles": sorted(role.name for role in each)} for each in (present, roles))
+    record(transaction, "user.roles_changed", f"user:{user_id}", before=before, after=after)
 
 
 def remove(transaction: Transaction, tenant_id: UUID, user_id: UUID, held: Collection[str]) -> None:
@@ -84,6 +89,8 @@ def remove(transaction: Transaction, tenant_id: UUID, user_id: UUID, held: Colle
     present = _held_roles(transaction, tenant_id, user_id)
     check_within(held, _permissions(present), "Removing this member")
     _check_owner_stays(transaction, tenant_id, user_id, present, ())
+    before = {"roles": sorted(role.name for role in present)}
+    record(transaction, "user.removed", f"user:{user_id}", before=before)
     transaction.execute(delete(Membership).where(*_of(Membership, tenant_id, user_id)))
     pending = (Invitation.accepted_at.is_(None), Invitation.revoked_at.is_(None))
     sent = update(Invitation).where(Invitation.tenant_id == tenant_id, Invitation.invited_by == user_id, *pending)

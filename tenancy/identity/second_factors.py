@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session as Transaction
 from domain.errors import Conflict, InvalidCode, MfaRequired
 from domain.identity.totp import DIGITS, matching_step, new_recovery_codes, new_secret, recovery_hash
 from models.platform import SecondFactor
+from tenancy.audit import record
 from tenancy.database import Database, Row
 from tenancy.identity.sealing import open_sealed, seal
 from tenancy.scopes import user_scope
@@ -91,6 +92,7 @@ def activate(transaction: Transaction, user_id: UUID, secret: Secret | None, cod
         raise Conflict("There is nothing to activate; enrol first.")
     _use(transaction, factor, secret, code)
     factor.activated_at = _now(transaction)
+    record(transaction, "user.second_factor_activated", f"user:{user_id}", of_platform=True)
     return _renew_codes(factor)
 
 
@@ -105,6 +107,7 @@ def disable(transaction: Transaction, user_id: UUID, secret: Secret | None, code
     """Ask for no code any more. Raises `Conflict` without a second factor, and `InvalidCode`."""
     factor = _active(transaction, user_id)
     _use(transaction, factor, secret, code)
+    record(transaction, "user.second_factor_disabled", f"user:{user_id}", of_platform=True)
     transaction.delete(factor)
 
 

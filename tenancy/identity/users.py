@@ -55,7 +55,8 @@ def insert(
     rows = transaction.connection().exec_driver_sql(_INSERT, parameters).mappings().all()
     if not rows:
         raise EmailTaken(f"An account with the email {email} exists; sign in instead.")
-    record(transaction, "user.registered", f"user:{parameters['id']}", after={"email": email, "name": name})
+    shown = {"email": email, "name": name}
+    record(transaction, "user.registered", f"user:{parameters['id']}", after=shown, of_platform=True)
     return dict(rows[0])
 
 
@@ -117,6 +118,7 @@ def set_password(transaction: Transaction, user_id: UUID, password_hash: str) ->
     """
     user = transaction.get_one(User, user_id, with_for_update=True)
     user.password_hash = password_hash
+    record(transaction, "user.password_set", f"user:{user_id}", of_platform=True)
     throttles.unlock(transaction, user.email)
     if user.email_verified_at is None:
         second_factors.remove(transaction, user_id)

@@ -8,7 +8,7 @@ from uuid import UUID
 from flask import request
 from flask_smorest import Blueprint
 
-from domain.errors import InvalidCredentials, MfaRequired, NotFound
+from domain.errors import InvalidCode, InvalidCredentials, MfaRequired, NotFound
 from domain.identity.emails import normalise_email
 from domain.identity.links import Purpose
 from domain.identity.passwords import check_password, hash_password, needs_rehash, verify_password
@@ -96,6 +96,9 @@ def login(credentials: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, s
         )
     except MfaRequired:
         throttles.forgive(platform, tried)
+        raise
+    except InvalidCode:
+        platform.fetch(*noted(NO_SCOPE, "login.failed", f"user:{candidate.user_id}", after={"reason": "invalid_code"}))
         raise
     return _tokens(opened)
 

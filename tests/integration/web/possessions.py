@@ -29,10 +29,13 @@ SCHEDULE = {"name": "mine", "kind": "system.ping", "payload": {}, "cron": "0 7 *
 ENDPOINT = {"url": "https://example.com/hook", "event_types": ["notification.sent"], "description": "Mine"}
 PLAN = {"code": "team", "name": "Team", "amount": 2900, "currency": "eur", "interval": "month"}
 CUSTOMER = {"name": "Ada Lovelace", "email": "ada@example.com", "timezone": "Europe/Berlin"}
+ROLE = {"name": "mine", "permissions": ["job:read"]}
+GROUP = {"name": "mine"}
 DOCUMENT = {"title": "Secret", "body": "Secret."}
 
 BODIES: Mapping[str, Any] = {
     "put_schedule": SCHEDULE, "replace_webhook_endpoint": ENDPOINT, "update": {"name": "Theirs"}, "put_document": DOCUMENT,
+    "put_role": ROLE, "put_role_permissions": {"items": ["job:read"]}, "put_group": GROUP,
     "update_user": {"roles": ["viewer"]},
 }  # fmt: skip
 """What is sent to operations that need a body to get as far as looking for the thing."""
@@ -107,6 +110,14 @@ def _identity(caller: Caller, _engine: Tenancy, _: Ids) -> Ids:
     }  # fmt: skip
 
 
+def _group(caller: Caller, _engine: Tenancy, ids: Ids) -> Ids:
+    """A group that its maker is in, and that gives a role of the tenant's own."""
+    role, group = _made(caller, "/roles", ROLE)["id"], _made(caller, "/groups", GROUP)["id"]
+    for inside in (f"members/{caller.user_id}", f"roles/{role}"):
+        assert caller.put(f"{V1}/groups/{group}/{inside}").status_code == 204
+    return {"role_id": role, "group_id": group}
+
+
 def _tenant(caller: Caller, _engine: Tenancy, _: Ids) -> Ids:
     return {"tenant_id": str(caller.tenant_id), "tenant": str(caller.tenant_id)}
 
@@ -121,11 +132,15 @@ def _archive(caller: Caller, engine: Tenancy, _: Ids) -> Ids:
 Maker = Callable[[Caller, Tenancy, Ids], Ids]
 
 POSSESSIONS: tuple[Maker, ...] = (
-    _tenant, _document, _job, _schedule, _endpoint, _invoice, _notification, _search, _identity, _archive,
+    _tenant, _document, _job, _schedule, _endpoint, _invoice, _notification, _search, _identity, _group, _archive,
 )  # fmt: skip
 """Each makes something that the caller's tenant owns and gives its ids by the names that paths use; it gets those so far."""
 
-OF_THE_PLATFORM = {"name": "default", "certificate_id": "019ab5f0-6a3e-7c52-9f0e-3d0f6f3b8a11"}
+OF_THE_PLATFORM = {
+    "name": "default",
+    "permission": "job:read",
+    "certificate_id": "019ab5f0-6a3e-7c52-9f0e-3d0f6f3b8a11",
+}
 """Names in paths that belong to nobody."""
 
 

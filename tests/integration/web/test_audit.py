@@ -252,3 +252,17 @@ def test_what_operators_do_is_in_the_platforms_chain(
 def test_the_platforms_chain_is_no_tenant(app: Flask, operator: Caller) -> None:
     response = operator.get(PATH, headers={"X-Project-ID": str(PLATFORM)})
     assert response.status_code == 404
+
+
+def test_changes_of_members_and_invitations_are_noted(caller: Caller, sign_in: Callable[..., Caller]) -> None:
+    member = sign_in(caller.tenant_id)
+    where = f"/api/v1/users/{member.user_id}"
+    etag = caller.get(where).headers["ETag"]
+    assert caller.put(where, json={"roles": ["editor"]}, headers={"If-Match": etag}).status_code == 200
+    assert caller.delete(where).status_code == 204
+    invited = caller.post("/api/v1/users/invite", json={"email": f"{new_id()}@example.com", "roles": ["viewer"]})
+    found = entries(caller)[1:]
+    assert [entry["action"] for entry in found] == ["user.roles_changed", "user.removed", "invitation.created"]
+    assert (found[0]["before"], found[0]["after"]) == ({"roles": ["viewer"]}, {"roles": ["editor"]})
+    assert found[2]["resource"] == f"invitation:{invited.get_json()['id']}"
+    assert {entry["actor"] for entry in found} == {f"user:{caller.user_id}"}
