@@ -30,7 +30,7 @@ from domain.identity.permissions import ALL
 from domain.identity.principals import Principal
 from domain.ids import parse_id
 from tenancy.identity.principals import Caller, of_api_key, of_session
-from web import tokens
+from web import tenant_limits, tokens
 from web.context import principal, tenancy
 
 P = ParamSpec("P")
@@ -163,6 +163,7 @@ def _guard(access: Access, enforce: Callable[[], None]) -> Callable[[Callable[P,
 def _identify() -> Caller:
     caller = _caller(_selected_tenant())
     who: Principal = caller.principal
+    tenant_limits.count(who.tenant_id)
     g.principal = who
     structlog.contextvars.bind_contextvars(
         principal=who.subject, tenant_id=None if who.tenant_id is None else str(who.tenant_id)
