@@ -94,6 +94,9 @@ class Settings(BaseSettings):
     worker_stop_seconds: float = Field(25.0, ge=0.1, le=86_400, alias="NEXUS_WORKER_STOP_SECONDS")
     lease_seconds: float = Field(15.0, ge=1, le=3600, alias="NEXUS_LEASE_SECONDS")
     billing_tick_seconds: float = Field(10.0, ge=0.2, le=86_400, alias="NEXUS_BILLING_TICK_SECONDS")
+    tenant_grace_days: float = Field(30.0, ge=0, le=3650, alias="NEXUS_TENANT_GRACE_DAYS")
+    backup_hours: float = Field(0.0, ge=0, le=8760, alias="NEXUS_BACKUP_HOURS")
+    archive_limit_bytes: int = Field(10_737_418_240, ge=1024, alias="NEXUS_ARCHIVE_LIMIT_BYTES")
     batch_limit: int = Field(64, ge=1, le=256, alias="NEXUS_BATCH_LIMIT")
 
     max_body_bytes: int = Field(1_048_576, ge=1024, le=104_857_600, alias="NEXUS_MAX_BODY_BYTES")

@@ -8,9 +8,18 @@ from importlib import import_module
 from config.settings import Settings
 
 MODULES = (
-    "billing", "completions", "events", "isolation", "notifications", "search", "system", "tenants", "webhook_endpoints",
+    "billing",
+    "completions",
+    "events",
+    "isolation",
+    "notifications",
+    "search",
+    "system",
+    "tenant_life",
+    "tenants",
+    "webhook_endpoints",
     "webhooks",
-)  # fmt: skip
+)
 """Every module that binds a handler, a subscriber or a service."""
 
 

@@ -70,8 +70,8 @@ class Tenancy:
     def session(self, tenant_id: UUID) -> Iterator[Session]:
         """A transaction in the tenant's database that sees that tenant's rows only.
 
-        Raises `TenantUnavailable` if the tenant has no database yet, `NotNow` if the database cannot be connected to, and
-        `Transient` if it goes away in the middle.
+        Raises `TenantUnavailable` if the tenant has no database yet or its data is being moved, `NotNow` if the database
+        cannot be connected to, and `Transient` if it goes away in the middle.
         """
         with self._database(tenant_id) as database, database.session(tenant_scope(tenant_id)) as session:
             yield session
@@ -89,8 +89,16 @@ class Tenancy:
     @contextmanager
     def _database(self, tenant_id: UUID) -> Iterator[Database]:
         record = self.directory.get(tenant_id)
+        if record.is_closed:
+            raise TenantUnavailable(f"Tenant {tenant_id} is {record.state}: its data is being moved.")
+        with self.database(record) as database:
+            yield database
+
+    @contextmanager
+    def database(self, record: TenantRecord) -> Iterator[Database]:
+        """The database that a record names, for who moves, exports or erases a tenant. Raises as `session`."""
         if record.dsn is None:
-            raise TenantUnavailable(f"Tenant {tenant_id} has no database yet: it is {record.state}.")
+            raise TenantUnavailable(f"Tenant {record.id} has no database yet: it is {record.state}.")
         try:
             with self._pool_of(record.dsn, record.tier) as database:
                 yield database
