@@ -72,8 +72,8 @@ def measure(ground: Ground, clients: int, seconds: float, rounds: int, progress:
 
 
 def _points(milliseconds: list[float]) -> dict[str, float]:
-    cuts = statistics.quantiles(milliseconds, n=20)
-    return {"p50": cuts[9], "p95": cuts[18]}
+    cuts = statistics.quantiles(milliseconds, n=20) if len(milliseconds) > 1 else milliseconds * 19
+    return {"p50": cuts[9], "p95": cuts[18], "requests": float(len(milliseconds))}
 
 
 def _ask(base_url: str, key: str, seconds: float) -> list[float]:
@@ -81,7 +81,7 @@ def _ask(base_url: str, key: str, seconds: float) -> list[float]:
     taken: list[float] = []
     ends_at = time.monotonic() + seconds
     with httpx2.Client(base_url=base_url, headers={"Authorization": f"Bearer {key}"}, trust_env=False) as client:
-        while time.monotonic() < ends_at:
+        while not taken or time.monotonic() < ends_at:
             started = time.perf_counter()
             client.get(PATH, timeout=30).raise_for_status()
             taken.append((time.perf_counter() - started) * 1e3)

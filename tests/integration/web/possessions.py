@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from psycopg import sql
 
@@ -105,15 +106,20 @@ def _tenant(caller: Caller, _engine: Tenancy, _: Ids) -> Ids:
     return {"tenant_id": str(caller.tenant_id), "tenant": str(caller.tenant_id)}
 
 
+def _archive(caller: Caller, engine: Tenancy, _: Ids) -> Ids:
+    exported = _made(caller, f"/tenants/{caller.tenant_id}/export", {})
+    return {"archive_id": run(engine, caller.tenant_id, UUID(exported["id"]))["id"]}
+
+
 Maker = Callable[[Caller, Tenancy, Ids], Ids]
 
 POSSESSIONS: tuple[Maker, ...] = (
-    _tenant, _document, _job, _schedule, _endpoint, _invoice, _notification, _search, _identity,
+    _tenant, _document, _job, _schedule, _endpoint, _invoice, _notification, _search, _identity, _archive,
 )  # fmt: skip
 """Each makes something that the caller's tenant owns and gives its ids by the names that paths use; it gets those so far."""
 
-OF_THE_PLATFORM = {"name": "default"}
-"""Names in paths that belong to nobody."""
+OF_THE_PLATFORM = {"name": "default", "certificate_id": str(new_id())}
+"""Names in paths that are no tenant's: operators alone may ask for them."""
 
 
 def possess(caller: Caller, engine: Tenancy) -> Ids:
