@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import statistics
-import threading
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -15,7 +16,7 @@ from uuid import UUID
 import httpx2
 from rich.progress import Progress
 
-from bench.engine import Engine
+from bench.engine import PROJECT, Engine
 from bench.ground import Ground
 from bench.service import allow_connections, start_web
 from config.settings import with_address
@@ -25,10 +26,8 @@ from tenancy.identity.api_keys import create
 PATH = "/api/v1/merchant/plans"
 """Reads the tenant's own database."""
 
-PAUSE_SECONDS = 1.0
-"""A client's pause between two requests: what `Retry-After` asks for."""
-
-WARM_UP_SECONDS = 2.0
+WARM_UP_SECONDS = 8.0
+"""Until the crowd has come and each of it has asked once, and waited for the server that says nothing."""
 
 
 def measure(ground: Ground, clients: int, seconds: float, rounds: int, progress: Progress) -> dict[str, Any]:
@@ -91,27 +90,19 @@ def _ask(base_url: str, key: str, seconds: float) -> list[float]:
 
 @contextmanager
 def _crowd(base_url: str, key: str | None, clients: int) -> Iterator[set[int]]:
-    """So many clients at once, each with a pause after every answer; gives the statuses that they have got."""
+    """So many clients at once, in a process of their own; gives the statuses that they have got, when they have gone."""
     statuses: set[int] = set()
     if key is None:
         yield statuses
         return
-    stop = threading.Event()
-
-    def come() -> None:
-        with httpx2.Client(base_url=base_url, headers={"Authorization": f"Bearer {key}"}, trust_env=False) as client:
-            while not stop.is_set():
-                statuses.add(client.get(PATH, timeout=60).status_code)
-                stop.wait(PAUSE_SECONDS)
-
-    with ThreadPoolExecutor(clients) as threads:
-        running = [threads.submit(come) for _ in range(clients)]
-        try:
-            yield statuses
-        finally:
-            stop.set()
-    for each in running:
-        each.result()
+    command = (sys.executable, "-m", "bench.crowd", base_url, PATH, str(clients))
+    with subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        process.stdin.write(f"{key}\n")
+        process.stdin.flush()
+        yield statuses
+        said, _ = process.communicate()
+    statuses.update(json.loads(said))
 
 
 @contextmanager
