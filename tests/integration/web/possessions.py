@@ -31,8 +31,12 @@ PLAN = {"code": "team", "name": "Team", "amount": 2900, "currency": "eur", "inte
 CUSTOMER = {"name": "Ada Lovelace", "email": "ada@example.com", "timezone": "Europe/Berlin"}
 DOCUMENT = {"title": "Secret", "body": "Secret."}
 
+ROLE = {"name": "Secret", "permissions": ["job:read"]}
+GROUP = {"name": "Secret"}
+
 BODIES: Mapping[str, Any] = {
     "put_schedule": SCHEDULE, "replace_webhook_endpoint": ENDPOINT, "update": {"name": "Theirs"}, "put_document": DOCUMENT,
+    "put_role": ROLE, "put_group": GROUP, "set_role_permissions": {"items": ["job:read"]},
 }  # fmt: skip
 """What is sent to operations that need a body to get as far as looking for the thing."""
 
@@ -98,8 +102,15 @@ def _document(caller: Caller, _engine: Tenancy, _: Ids) -> Ids:
 def _identity(caller: Caller, _engine: Tenancy, _: Ids) -> Ids:
     key = _made(caller, "/api-keys", {"name": "mine", "scopes": ["job:read"]})["id"]
     [login, *_rest] = caller.get(f"{V1}/auth/sessions").json["items"]
-    role = caller.get(f"{V1}/roles").json["items"][0]["id"]
-    return {"key_id": key, "session_id": login["id"], "role_id": role, "user_id": str(caller.user_id)}
+    role = _made(caller, "/roles", ROLE)["id"]
+    group = _made(caller, "/groups", GROUP)["id"]
+    return {
+        "key_id": key,
+        "session_id": login["id"],
+        "role_id": role,
+        "group_id": group,
+        "user_id": str(caller.user_id),
+    }
 
 
 def _tenant(caller: Caller, _engine: Tenancy, _: Ids) -> Ids:
@@ -118,7 +129,7 @@ POSSESSIONS: tuple[Maker, ...] = (
 )  # fmt: skip
 """Each makes something that the caller's tenant owns and gives its ids by the names that paths use; it gets those so far."""
 
-OF_THE_PLATFORM = {"name": "default", "certificate_id": str(new_id())}
+OF_THE_PLATFORM = {"name": "default", "permission": "job:read", "certificate_id": str(new_id())}
 """Names in paths that are no tenant's: operators alone may ask for them."""
 
 

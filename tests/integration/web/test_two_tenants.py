@@ -71,8 +71,8 @@ def _operations(app: Flask) -> Iterator[Operation]:
 
 
 @pytest.fixture
-def ids(caller: Caller, engine_tenancy: Tenancy) -> Ids:
-    """What the first tenant owns."""
+def ids(caller: Caller, stranger: Caller, engine_tenancy: Tenancy) -> Ids:
+    """What the first tenant owns. The other is made before: in one thread, an origin of audited changes outlives a request."""
     return possess(caller, engine_tenancy)
 
 
