@@ -37,6 +37,7 @@ GROUP = {"name": "Secret"}
 BODIES: Mapping[str, Any] = {
     "put_schedule": SCHEDULE, "replace_webhook_endpoint": ENDPOINT, "update": {"name": "Theirs"}, "put_document": DOCUMENT,
     "put_role": ROLE, "put_group": GROUP, "set_role_permissions": {"items": ["job:read"]},
+    "update_user": {"roles": ["viewer"]},
 }  # fmt: skip
 """What is sent to operations that need a body to get as far as looking for the thing."""
 
@@ -102,15 +103,12 @@ def _document(caller: Caller, _engine: Tenancy, _: Ids) -> Ids:
 def _identity(caller: Caller, _engine: Tenancy, _: Ids) -> Ids:
     key = _made(caller, "/api-keys", {"name": "mine", "scopes": ["job:read"]})["id"]
     [login, *_rest] = caller.get(f"{V1}/auth/sessions").json["items"]
-    role = _made(caller, "/roles", ROLE)["id"]
-    group = _made(caller, "/groups", GROUP)["id"]
+    invited = _made(caller, "/users/invite", {"email": f"{new_id()}@example.com", "roles": ["viewer"]})["id"]
+    role, group = (_made(caller, path, body)["id"] for path, body in (("/roles", ROLE), ("/groups", GROUP)))
     return {
-        "key_id": key,
-        "session_id": login["id"],
-        "role_id": role,
-        "group_id": group,
-        "user_id": str(caller.user_id),
-    }
+        "key_id": key, "session_id": login["id"], "role_id": role, "group_id": group, "user_id": str(caller.user_id),
+        "invitation_id": invited,
+    }  # fmt: skip
 
 
 def _tenant(caller: Caller, _engine: Tenancy, _: Ids) -> Ids:
