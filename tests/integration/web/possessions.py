@@ -36,8 +36,10 @@ GROUP = {"name": "Secret"}
 
 BODIES: Mapping[str, Any] = {
     "put_schedule": SCHEDULE, "replace_webhook_endpoint": ENDPOINT, "update": {"name": "Theirs"}, "put_document": DOCUMENT,
-    "put_role": ROLE, "put_group": GROUP, "set_role_permissions": {"items": ["job:read"]},
-    "update_user": {"roles": ["viewer"]},
+    "put_role": ROLE, "put_group": GROUP, "put_role_permissions": {"items": ["job:read"]},
+    "update_user": {"roles": ["viewer"]}, "put_customer": {"name": "Theirs", "email": "theirs@example.com"},
+    "create_payment_method": {"provider_id": "pm_card_visa"}, "open_portal": {"return_url": "https://example.com/"},
+    "change_plan": {"plan_id": str(new_id())},
 }  # fmt: skip
 """What is sent to operations that need a body to get as far as looking for the thing."""
 
@@ -72,12 +74,18 @@ def _endpoint(caller: Caller, engine: Tenancy, _: Ids) -> Ids:
 def _invoice(caller: Caller, engine: Tenancy, _: Ids) -> Ids:
     plan, customer = _made(caller, "/merchant/plans", PLAN), _made(caller, "/merchant/customers", CUSTOMER)
     long_ago = (datetime.now(UTC) - timedelta(days=40)).isoformat()
-    _made(
+    subscription = _made(
         caller, "/merchant/subscriptions", {"customer_id": customer["id"], "plan_id": plan["id"], "anchor_at": long_ago}
     )
     payload = {"until": datetime.now(UTC).isoformat()}
     run(engine, caller.tenant_id, submit(engine, NewJob("billing.cycle", payload, system("beat", caller.tenant_id))).id)
-    return {"invoice_id": caller.get(f"{V1}/merchant/invoices").json["items"][0]["id"]}
+    invoice = caller.get(f"{V1}/merchant/invoices").json["items"][0]["id"]
+    line = caller.get(f"{V1}/merchant/invoices/{invoice}").json["lines"][0]["id"]
+    note = _made(caller, "/merchant/credit-notes", {"invoice_id": invoice, "amount": 1, "reason": "Secret"})
+    return {
+        "plan_id": plan["id"], "customer_id": customer["id"], "subscription_id": subscription["id"], "invoice_id": invoice,
+        "line_id": line, "credit_note_id": note["id"], "payment_method_id": str(new_id()),
+    }  # fmt: skip
 
 
 def _notification(caller: Caller, engine: Tenancy, _: Ids) -> Ids:
