@@ -294,6 +294,27 @@ def api_start(rounds: int) -> None:
     _write({"api_start": found})
 
 
+@main.command("down_tenant")
+@click.option("--clients", default=100, show_default=True, help="Clients of the tenant whose database is away.")
+@click.option("--seconds", default=10.0, show_default=True, help="Of each part of a round.")
+@click.option("--rounds", default=3, show_default=True, help="Rounds; the median of their ratios counts.")
+def down_tenant(clients: int, seconds: float, rounds: int) -> None:
+    """What a tenant's requests take while a hundred clients ask for one whose database does not answer."""
+    from bench import down_tenant as benchmark
+    from bench.ground import ground
+
+    with ground() as servers, Progress(console=report.console, transient=True) as progress:
+        found = benchmark.measure(servers, clients, seconds, rounds, progress)
+    rows = [(name.replace("_", " "), points["p50"], points["p95"], found["ratio"].get(name, {}).get("p50", 1.0),
+             found["ratio"].get(name, {}).get("p95", 1.0)) for name, points in found["milliseconds"].items()]  # fmt: skip
+    report.show(
+        f"milliseconds of a quiet tenant's requests; beside {clients} clients",
+        ("", "p50", "p95", "ratio p50", "ratio p95"),
+        rows,
+    )
+    _write({"down_tenant": found})
+
+
 @main.command()
 def memory() -> None:
     """Memory of the whole platform."""
@@ -326,6 +347,7 @@ _ALL: tuple[tuple[click.Command, dict[str, int]], ...] = (
     (waiters, {"clients": 50}),
     (broadcast, {"mails": 600, "peer_mails": 100, "rounds": 1}),
     (recovery, {"rounds": 1}),
+    (down_tenant, {"clients": 5, "seconds": 2, "rounds": 1}),
     (memory, {}),
 )
 """All benchmarks, with what makes each of them quick."""

@@ -77,7 +77,7 @@ def _ours(ground: Ground, tenant_id: UUID, mails: int, sink: SmtpSink, memory: l
     payload = {"name": "News", "subject": "News", "text": "It is here.", "audience": {}, "category": "news"}
     with Engine(ground.settings, ground.home / "log") as engine:
         engine.dispatcher()
-        worker = engine.worker("notifications", **url)
+        worker = engine.worker("notifications", **url)  # type: ignore[arg-type]  # variables beside its own
         submit(ground.tenancy, NewJob("notification.broadcast", payload, system("bench", tenant_id)))
         what = ground.logged(f"{mails} mails")
         until(lambda: len(sink.moments) >= mails // 10, LIMIT_SECONDS, what)

@@ -22,7 +22,7 @@ def start_web(engine: Engine) -> tuple[subprocess.Popen[bytes], str]:
     port = free_port()
     command = (sys.executable, "-m", "gunicorn", "-c", "web/gunicorn.py", "web.app:create_app()")
     variables = {"NEXUS_PORT": str(port), "NEXUS_HOST": "127.0.0.1", "NEXUS_RATE_LIMIT": UNLIMITED,
-                 "NEXUS_ANONYMOUS_RATE_LIMIT": UNLIMITED}  # fmt: skip
+                 "NEXUS_ANONYMOUS_RATE_LIMIT": UNLIMITED, "NEXUS_TENANT_RATE_LIMIT": UNLIMITED}  # fmt: skip
     process = engine.start("web", command, variables)
     return process, wait_for(f"http://127.0.0.1:{port}", "/health")
 

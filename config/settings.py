@@ -106,8 +106,10 @@ class Settings(BaseSettings):
     audit_retention_days: int = Field(400, ge=30, le=36_500, alias="NEXUS_AUDIT_RETENTION_DAYS")
 
     max_body_bytes: int = Field(1_048_576, ge=1024, le=104_857_600, alias="NEXUS_MAX_BODY_BYTES")
+    body_seconds: float = Field(30.0, ge=0.1, le=3600, alias="NEXUS_BODY_SECONDS")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field((), alias="NEXUS_CORS_ORIGINS")
     rate_limit: str = Field("6000/minute", alias="NEXUS_RATE_LIMIT")
+    tenant_rate_limit: str = Field("120000/minute", alias="NEXUS_TENANT_RATE_LIMIT")
     anonymous_rate_limit: str = Field("120/minute", alias="NEXUS_ANONYMOUS_RATE_LIMIT")
 
     webhook_private_networks: Annotated[str, _networks()] = Field("", alias="NEXUS_WEBHOOK_PRIVATE_NETWORKS")

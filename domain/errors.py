@@ -90,6 +90,10 @@ class MethodNotAllowed(NexusError):
     code, status, title = "method_not_allowed", 405, "The route does not know this method"
 
 
+class RequestTimedOut(NexusError):
+    code, status, title = "request_timeout", 408, "The request did not come in time"
+
+
 class TenantRequired(NexusError):
     code, status, title = "tenant_required", 400, "The request must select a tenant"
 

@@ -64,6 +64,7 @@ def _create(settings: Settings) -> Flask:
     app.json = Json(app)
     app.request_class = LimitedRequest
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.config["BODY_SECONDS"] = settings.body_seconds
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.extensions["nexus.tenancy"] = tenancy

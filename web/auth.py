@@ -32,7 +32,7 @@ from domain.identity.principals import Principal
 from domain.ids import parse_id
 from tenancy.audit import current_origin, set_origin
 from tenancy.identity.principals import Caller, of_api_key, of_session
-from web import tokens
+from web import tenant_limits, tokens
 from web.context import principal, tenancy
 
 P = ParamSpec("P")
@@ -171,6 +171,7 @@ def _guard(access: Access, enforce: Callable[[], None]) -> Callable[[Callable[P,
 def _identify() -> Caller:
     caller = _caller(_selected_tenant())
     who: Principal = caller.principal
+    tenant_limits.count(who.tenant_id)
     g.principal = who
     set_origin(replace(current_origin(), actor=who.subject, user_id=who.user_id))
     structlog.contextvars.bind_contextvars(

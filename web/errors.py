@@ -78,8 +78,9 @@ def register(app: Flask) -> None:
 def render(error: NexusError) -> Response:
     """The answer that an error of the vocabulary stands for."""
     if isinstance(error, Transient):
-        # A tenant's database that is away, seen from the API: the caller can only try again.
-        log.warning("request.dependency_failed", code=error.job_code, exc_info=error)
+        # A tenant's database that is away, seen from the API: the caller can only try again. Many may ask for it at once, and
+        # a stack for each would cost those who ask for something else more than the answer does.
+        log.warning("request.dependency_failed", code=error.job_code, reason=_first_line(error.__cause__ or error))
         error = ServiceUnavailable(error.detail, retry_after=error.retry_after or RETRY_SECONDS)
     if type(error) is NexusError or (error.status >= 500 and error.code not in CODES):
         return _render_bug(error)
@@ -151,6 +152,10 @@ def _render_http(error: HTTPException) -> Response | HTTPException:
 def _render_database_away(error: Exception) -> Response:
     log.warning("request.database_unreachable", error=type(error).__name__, exc_info=error)
     return render(ServiceUnavailable("The database cannot be reached; try again.", retry_after=RETRY_SECONDS))
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0][:200]
 
 
 def _render_bug(error: Exception) -> Response:

@@ -39,6 +39,10 @@ def register(app: Flask, settings: Settings) -> None:
             headers["Cache-Control"] = "private, no-cache" if "ETag" in headers else "no-store"
         if "Authorization" not in headers.get("Vary", ""):
             headers.add("Vary", "Authorization, X-Project-ID")
+        if settings.cors_origins and "Origin" not in headers.get("Vary", ""):
+            headers.add(
+                "Vary", "Origin"
+            )  # also where the answer allows nothing: a cache must not give it to one that may ask
         if secure:
             headers["Strict-Transport-Security"] = "max-age=63072000; includeSubDomains"
         return response

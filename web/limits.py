@@ -1,4 +1,4 @@
-"""Rate limits: per caller, per address for the anonymous and for whoever keeps sending bad credentials.
+"""Rate limits: per caller, per tenant, per address for the anonymous and for whoever keeps sending bad credentials.
 
 Counted in Redis, shared by all processes; in this process while Redis is away. Told in the header fields of
 draft-ietf-httpapi-ratelimit-headers-10.
@@ -19,6 +19,7 @@ from config.settings import Settings, SettingsError
 from domain.errors import TooManyRequests
 from web.auth import limit_subject
 from web.errors import render
+from web.tenant_limits import EXTENSION, TenantLimit
 
 EXEMPT_PATHS = frozenset({"/health", "/health/ready", "/metrics"})
 """What watches the platform is never held off."""
@@ -56,6 +57,7 @@ def register(app: Flask, settings: Settings) -> Limiter:
     """Count every request before anything else of it is looked at. Raises `SettingsError` for a limit nobody can read."""
     for variable, limit in (
         ("NEXUS_RATE_LIMIT", settings.rate_limit),
+        ("NEXUS_TENANT_RATE_LIMIT", settings.tenant_rate_limit),
         ("NEXUS_ANONYMOUS_RATE_LIMIT", settings.anonymous_rate_limit),
     ):
         try:
@@ -99,9 +101,10 @@ def register(app: Flask, settings: Settings) -> Limiter:
     )
     limiter.request_filter(_is_exempt)
     limiter.init_app(app)
+    of_tenants = app.extensions[EXTENSION] = TenantLimit(limiter, parse(settings.tenant_rate_limit))
     app.register_error_handler(RateLimitExceeded, lambda _error: _refuse(limiter))
     app.after_request(recognise)
-    app.after_request(lambda response: _tell(limiter, response))
+    app.after_request(lambda response: _tell(limiter, of_tenants, response))
     return limiter
 
 
@@ -153,7 +156,11 @@ def _refuse(limiter: Limiter) -> Response:
     return render(TooManyRequests(f"Try again in {wait} s.", retry_after=wait))
 
 
-def _tell(limiter: Limiter, response: Response) -> Response:
+def _tell(limiter: Limiter, of_tenants: TenantLimit, response: Response) -> Response:
+    refused = of_tenants.headers()
+    if refused is not None:
+        response.headers.update(refused)
+        return response
     current = limiter.current_limit
     stands = None if current is None else _standing(current)
     if current is not None and stands is not None:

@@ -179,7 +179,7 @@ def _errors_of(rule: Rule, method: str, operation: Operation, access: Access | N
     if method in {"post", "put", "patch", "delete"}:
         statuses.add(409)
     if "requestBody" in operation:
-        statuses |= {400, 413, 415}
+        statuses |= {400, 408, 413, 415}
     if statuses & {412, 428}:
         statuses |= {412, 428}
     return statuses

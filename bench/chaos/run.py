@@ -37,6 +37,7 @@ from tenancy.access import Tenancy
 ENVIRONMENT = {
     "NEXUS_LOG_LEVEL": "warning",
     "NEXUS_RATE_LIMIT": "100000/minute",
+    "NEXUS_TENANT_RATE_LIMIT": "1000000/minute",
     "NEXUS_ANONYMOUS_RATE_LIMIT": "100000/minute",
 }
 """Of the platform: what is tried here is not how callers are held off."""

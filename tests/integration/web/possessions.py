@@ -35,8 +35,10 @@ DOCUMENT = {"title": "Secret", "body": "Secret."}
 
 BODIES: Mapping[str, Any] = {
     "put_schedule": SCHEDULE, "replace_webhook_endpoint": ENDPOINT, "update": {"name": "Theirs"}, "put_document": DOCUMENT,
-    "put_role": ROLE, "put_role_permissions": {"items": ["job:read"]}, "put_group": GROUP,
-    "update_user": {"roles": ["viewer"]},
+    "put_role": ROLE, "put_group": GROUP, "put_role_permissions": {"items": ["job:read"]},
+    "update_user": {"roles": ["viewer"]}, "put_customer": {"name": "Theirs", "email": "theirs@example.com"},
+    "create_payment_method": {"provider_id": "pm_card_visa"}, "open_portal": {"return_url": "https://example.com/"},
+    "change_plan": {"plan_id": str(new_id())},
 }  # fmt: skip
 """What is sent to operations that need a body to get as far as looking for the thing."""
 
@@ -71,12 +73,18 @@ def _endpoint(caller: Caller, engine: Tenancy, _: Ids) -> Ids:
 def _invoice(caller: Caller, engine: Tenancy, _: Ids) -> Ids:
     plan, customer = _made(caller, "/merchant/plans", PLAN), _made(caller, "/merchant/customers", CUSTOMER)
     long_ago = (datetime.now(UTC) - timedelta(days=40)).isoformat()
-    _made(
+    subscription = _made(
         caller, "/merchant/subscriptions", {"customer_id": customer["id"], "plan_id": plan["id"], "anchor_at": long_ago}
     )
     payload = {"until": datetime.now(UTC).isoformat()}
     run(engine, caller.tenant_id, submit(engine, NewJob("billing.cycle", payload, system("beat", caller.tenant_id))).id)
-    return {"invoice_id": caller.get(f"{V1}/merchant/invoices").json["items"][0]["id"]}
+    invoice = caller.get(f"{V1}/merchant/invoices").json["items"][0]["id"]
+    line = caller.get(f"{V1}/merchant/invoices/{invoice}").json["lines"][0]["id"]
+    note = _made(caller, "/merchant/credit-notes", {"invoice_id": invoice, "amount": 1, "reason": "Secret"})
+    return {
+        "plan_id": plan["id"], "customer_id": customer["id"], "subscription_id": subscription["id"], "invoice_id": invoice,
+        "line_id": line, "credit_note_id": note["id"], "payment_method_id": str(new_id()),
+    }  # fmt: skip
 
 
 def _notification(caller: Caller, engine: Tenancy, _: Ids) -> Ids:
@@ -102,12 +110,8 @@ def _document(caller: Caller, _engine: Tenancy, _: Ids) -> Ids:
 def _identity(caller: Caller, _engine: Tenancy, _: Ids) -> Ids:
     key = _made(caller, "/api-keys", {"name": "mine", "scopes": ["job:read"]})["id"]
     [login, *_rest] = caller.get(f"{V1}/auth/sessions").json["items"]
-    role = caller.get(f"{V1}/roles").json["items"][0]["id"]
     invited = _made(caller, "/users/invite", {"email": f"{new_id()}@example.com", "roles": ["viewer"]})["id"]
-    return {
-        "key_id": key, "session_id": login["id"], "role_id": role, "user_id": str(caller.user_id),
-        "invitation_id": invited,
-    }  # fmt: skip
+    return {"key_id": key, "session_id": login["id"], "user_id": str(caller.user_id), "invitation_id": invited}
 
 
 def _group(caller: Caller, _engine: Tenancy, ids: Ids) -> Ids:
@@ -136,12 +140,8 @@ POSSESSIONS: tuple[Maker, ...] = (
 )  # fmt: skip
 """Each makes something that the caller's tenant owns and gives its ids by the names that paths use; it gets those so far."""
 
-OF_THE_PLATFORM = {
-    "name": "default",
-    "permission": "job:read",
-    "certificate_id": "019ab5f0-6a3e-7c52-9f0e-3d0f6f3b8a11",
-}
-"""Names in paths that belong to nobody."""
+OF_THE_PLATFORM = {"name": "default", "permission": "job:read", "certificate_id": str(new_id())}
+"""Names in paths that are no tenant's: operators alone may ask for them."""
 
 
 def possess(caller: Caller, engine: Tenancy) -> Ids:

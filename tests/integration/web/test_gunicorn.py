@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,9 +83,16 @@ class Server:
 @pytest.fixture(scope="module")
 def server(settings: Settings) -> Iterator[Server]:
     """One worker, in front of the same databases as the other fixtures."""
+    with serving(settings) as found:
+        yield found
+
+
+@contextmanager
+def serving(settings: Settings, **more: str) -> Iterator[Server]:
+    """A server for as long as the block lasts."""
     port = free_port()
     # Tokens name their issuer, so the server must go by the address that the fixtures' app has.
-    process = start(settings, NEXUS_PORT=str(port), NEXUS_PUBLIC_URL=settings.base_url, NEXUS_WEB_WORKERS="1")
+    process = start(settings, NEXUS_PORT=str(port), NEXUS_PUBLIC_URL=settings.base_url, NEXUS_WEB_WORKERS="1", **more)
     found = Server(port, [])
 
     def read() -> None:

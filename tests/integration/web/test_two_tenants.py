@@ -22,6 +22,10 @@ _NAME = re.compile(r"\{([a-z_]+)\}")
 ANYBODYS = {"external_id"}
 """Names that each tenant gives to things of its own. Writing one makes the writer's own thing."""
 
+OWN_ACCOUNT = "/api/v1/billing/"
+"""What the platform bills the caller's tenant for: kept in the operator's tenant, which has no database here, so all of it
+answers 409. That nobody else's tenant can be selected is asked of these routes too."""
+
 ENDS_THE_CALLER = {"logout", "logout_all"}
 """They end the session of whoever calls them, in any tenant."""
 
@@ -71,8 +75,8 @@ def _operations(app: Flask) -> Iterator[Operation]:
 
 
 @pytest.fixture
-def ids(caller: Caller, engine_tenancy: Tenancy) -> Ids:
-    """What the first tenant owns."""
+def ids(caller: Caller, stranger: Caller, engine_tenancy: Tenancy) -> Ids:
+    """What the first tenant owns. The other is made before: in one thread, an origin of audited changes outlives a request."""
     return possess(caller, engine_tenancy)
 
 
@@ -85,7 +89,7 @@ def test_every_name_in_a_path_is_of_a_thing_that_the_first_tenant_owns(operation
 def test_the_owner_reads_each_of_them(operations: list[Operation], ids: Ids, caller: Caller) -> None:
     """Otherwise the strangers' 404 would say nothing."""
     found = {each.path: each.call(caller, ids).status_code for each in operations
-             if each.method == "GET" and each.access.kind == "permission"}  # fmt: skip
+             if each.method == "GET" and each.access.kind == "permission" and not each.path.startswith(OWN_ACCOUNT)}  # fmt: skip
 
     assert len(found) > 25
     assert {path: status for path, status in found.items() if status != 200} == {}
@@ -94,7 +98,8 @@ def test_the_owner_reads_each_of_them(operations: list[Operation], ids: Ids, cal
 def test_things_of_another_tenant_are_not_there_and_stay_as_they_are(
     operations: list[Operation], ids: Ids, caller: Caller, stranger: Caller, engine_tenancy: Tenancy
 ) -> None:
-    owned = [each for each in operations if set(each.names) - set(OF_THE_PLATFORM) - ANYBODYS]
+    owned = [each for each in operations if set(each.names) - set(OF_THE_PLATFORM) - ANYBODYS
+             and not each.path.startswith(OWN_ACCOUNT)]  # fmt: skip
     before = picture(engine_tenancy, caller)
     expected = {each.id: 403 if each.access.kind == "operator" else 404 for each in owned}
     answers = {each.id: each.call(stranger, ids) for each in owned}

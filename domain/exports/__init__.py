@@ -1,0 +1,1 @@
+"""Writing what tenants take away with them."""
