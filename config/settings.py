@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     public_url: str | None = Field(None, alias="NEXUS_PUBLIC_URL")
     admin_email: str | None = Field(None, alias="NEXUS_ADMIN_EMAIL")
     admin_password: SecretStr | None = Field(None, alias="NEXUS_ADMIN_PASSWORD")
+    app_url: str | None = Field(None, alias="NEXUS_APP_URL")
+    require_verified_email: bool | None = Field(None, alias="NEXUS_REQUIRE_VERIFIED_EMAIL")
+    login_address_failures: int = Field(50, ge=5, le=1_000_000, alias="NEXUS_LOGIN_ADDRESS_FAILURES")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", alias="NEXUS_LOG_LEVEL")
     log_format: Literal["json", "console"] = Field("json", alias="NEXUS_LOG_FORMAT")
 
@@ -100,6 +103,7 @@ class Settings(BaseSettings):
     backup_hours: float = Field(0.0, ge=0, le=8760, alias="NEXUS_BACKUP_HOURS")
     archive_limit_bytes: int = Field(10_737_418_240, ge=1024, alias="NEXUS_ARCHIVE_LIMIT_BYTES")
     batch_limit: int = Field(64, ge=1, le=256, alias="NEXUS_BATCH_LIMIT")
+    audit_retention_days: int = Field(400, ge=30, le=36_500, alias="NEXUS_AUDIT_RETENTION_DAYS")
 
     max_body_bytes: int = Field(1_048_576, ge=1024, le=104_857_600, alias="NEXUS_MAX_BODY_BYTES")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field((), alias="NEXUS_CORS_ORIGINS")
@@ -107,6 +111,8 @@ class Settings(BaseSettings):
     anonymous_rate_limit: str = Field("120/minute", alias="NEXUS_ANONYMOUS_RATE_LIMIT")
 
     webhook_private_networks: Annotated[str, _networks()] = Field("", alias="NEXUS_WEBHOOK_PRIVATE_NETWORKS")
+
+    tenant_private_networks: Annotated[str, _networks()] = Field("", alias="NEXUS_TENANT_PRIVATE_NETWORKS")
 
     flower_port: Port = Field(5555, alias="FLOWER_PORT")
     flower_user: str = Field("operator", alias="FLOWER_USER")
@@ -131,6 +137,13 @@ class Settings(BaseSettings):
     def base_url(self) -> str:
         """The address that clients see, without a trailing slash."""
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def verification_required(self) -> bool:
+        """Whether an account must have a verified email before it makes tenants or brings others into one."""
+        if self.require_verified_email is None:
+            return self.environment == "production"
+        return self.require_verified_email
 
     @cached_property
     def master_key_ring(self) -> tuple[tuple[str, bytes | None], ...]:

@@ -15,6 +15,7 @@ from marshmallow import Schema
 from domain.errors import UnknownKind
 from domain.jobs.retry import RetryPolicy
 from domain.webhooks.delivery import MAX_ATTEMPTS, RETRY_SECONDS
+from jobs.payloads.accounts import AccountMailLinkSchema, InvitationMailSchema
 from jobs.payloads.billing import (
     BillingCycleSchema,
     BillingPortalSchema,
@@ -128,6 +129,14 @@ KINDS: dict[str, Kind] = {
             timedelta(hours=6), batchable=False,
         ),
         Kind("notification.deliver", "notifications", NotificationDeliverSchema, "notification:create", PROVIDER_RETRY),
+        Kind(
+            "account.mail_link", "notifications", AccountMailLinkSchema, None, PROVIDER_RETRY, timedelta(minutes=2), 20,
+            retention=timedelta(days=1),
+        ),
+        Kind(
+            "invitation.mail", "notifications", InvitationMailSchema, None, PROVIDER_RETRY, timedelta(minutes=2), 20,
+            retention=timedelta(days=1),
+        ),
         Kind(
             "completion.create", "completions", CompletionCreateSchema, "completion:create", PROVIDER_RETRY,
             timedelta(minutes=10), batchable=False,

@@ -8,6 +8,7 @@ from importlib import import_module
 from config.settings import Settings
 
 MODULES = (
+    "accounts",
     "billing",
     "completions",
     "events",

@@ -8,7 +8,7 @@ reads holds now, so a revoked session, key or permission ends at the next reques
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any, Literal, ParamSpec, TypeVar
 from uuid import UUID
@@ -17,6 +17,7 @@ import structlog
 from flask import g, request
 
 from domain.errors import (
+    EmailUnverified,
     MalformedRequest,
     NexusError,
     NotFound,
@@ -29,6 +30,7 @@ from domain.identity.api_keys import PREFIX, parse_api_key
 from domain.identity.permissions import ALL
 from domain.identity.principals import Principal
 from domain.ids import parse_id
+from tenancy.audit import current_origin, set_origin
 from tenancy.identity.principals import Caller, of_api_key, of_session
 from web import tokens
 from web.context import principal, tenancy
@@ -128,6 +130,12 @@ def signed_in_user() -> tuple[UUID, UUID]:
     return who.user_id, who.session_id
 
 
+def require_verified_email() -> None:
+    """Hold back who has not shown that their address is theirs, where the platform asks for it. Raises `EmailUnverified`."""
+    if tenancy().settings.verification_required and not principal().email_verified:
+        raise EmailUnverified("Open the link that was mailed to you, or ask for another one.")
+
+
 def limit_subject() -> str | None:
     """Whom a rate limit counts for before the view's guard has run, without a round trip; None means the address.
 
@@ -164,6 +172,7 @@ def _identify() -> Caller:
     caller = _caller(_selected_tenant())
     who: Principal = caller.principal
     g.principal = who
+    set_origin(replace(current_origin(), actor=who.subject, user_id=who.user_id))
     structlog.contextvars.bind_contextvars(
         principal=who.subject, tenant_id=None if who.tenant_id is None else str(who.tenant_id)
     )

@@ -37,6 +37,10 @@ PLATFORM: tuple[Contents, ...] = (
     Contents("role_permissions", Return.MERGE),
     Contents("memberships", Return.MERGE),
     Contents("membership_roles", Return.MERGE),
+    Contents("permissions", Return.MERGE),
+    Contents("groups", Return.MERGE),
+    Contents("group_members", Return.MERGE),
+    Contents("group_roles", Return.MERGE),
     Contents("schedules"),
     Contents("webhook_endpoints"),
     Contents("events", settle="UPDATE events SET relay_at = NULL WHERE tenant_id = %s AND relay_at IS NOT NULL"),
@@ -66,6 +70,7 @@ live jobs come back as cancelled, to be replayed by a person who knows; events a
 LEFT_OUT: dict[str, str] = {
     "tenant_keys": "they seal, and never leave the platform",
     "api_keys": "credentials are made anew, not carried about",
+    "invitations": "their links are credentials, and name the tenant that sent them",
     "job_waits": "of jobs that had not begun, which a restore does not begin",
     "tenant_runtimes": "measurements of the engine",
     "tenant_limits": "the operator's, not the tenant's",
@@ -74,6 +79,10 @@ LEFT_OUT: dict[str, str] = {
     "tenant_archives": "an archive holds no archive",
     "erasure_certificates": "the platform's proof",
     "fleet_failures": "the operator's, not the tenant's",
+    "audit_entries": "the record of what was done, which a restore must not put back",
+    "audit_unsealed": "of the record",
+    "audit_seals": "of the record",
+    "audit_anchors": "of the record",
 }
 
 

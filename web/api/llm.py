@@ -13,6 +13,7 @@ from domain.errors import FieldError, InvalidPayload, NotFound, PreconditionFail
 from jobs.payloads.completions import CompletionCreateSchema
 from jobs.submit import submit
 from models.tenant import ApiCallLog
+from tenancy.audit import audited
 from tenancy.database import Row
 from tenancy.scopes import tenant_scope
 from web.auth import can
@@ -127,14 +128,17 @@ def update_config(config: dict[str, Any]) -> Response:
     """
     present = _config()
     check_if_match(present["version"])
-    changed = tenancy().platform.fetch(
+    scope = tenant_scope(tenant_id())
+    statement = audited(
         _CONFIGURE,
         {
             "id": tenant_id(), "version": present["version"], "provider": config["provider"],
             "sealed": _sealed(config["provider"], config["api_key"], present),
         },
-        tenant_scope(tenant_id()),
+        scope, "llm_config.updated", f"tenant:{tenant_id()}", before={"provider": present["llm_provider"]},
+        after={"provider": config["provider"], "key_replaced": config["api_key"] is not None},
     )  # fmt: skip
+    changed = tenancy().platform.fetch(*statement, scope)
     if not changed:
         raise PreconditionFailed("The tenant has changed since it was read; read it again.")
     return _rendered(changed[0])

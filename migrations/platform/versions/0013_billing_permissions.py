@@ -7,7 +7,7 @@ from alembic import op
 from migrations.roles import permit_system_roles
 
 revision = "0013"
-down_revision = "0010"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
