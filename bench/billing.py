@@ -62,7 +62,7 @@ SELECT :tenant_id, gen_random_uuid(), 'bench-' || n, :customer_id, 'calls', CAST
 class _Silent:
     """Takes progress and forgets it."""
 
-    def progress(self, *_: object) -> None:
+    def progress(self, job_id: UUID, token: UUID, done: int, total: int | None, message: str) -> None:
         """Nothing."""
 
 
@@ -139,7 +139,7 @@ def _resumed(ground: Ground, tenant_id: UUID, subscriptions: int) -> float:
     stop_at = subscriptions // 2
 
     class _Stopping(_Silent):
-        def progress(self, _job: object, _token: object, done: int, *_: object) -> None:
+        def progress(self, job_id: UUID, token: UUID, done: int, total: int | None, message: str) -> None:
             if done >= stop_at:
                 first.request_cancel()
 
