@@ -278,6 +278,26 @@ def idle_tenants(tenants: int, databases: int, rounds: int) -> None:
     _write({"idle_tenants": found})
 
 
+@main.command()
+@click.option("--subscriptions", default=10_000, show_default=True, help="Subscriptions that are due at once.")
+@click.option("--events", default=1_000_000, show_default=True, help="Usage events that are summed.")
+@click.option("--webhooks", default=5_000, show_default=True, help="Signed events that 50 senders send.")
+def billing(subscriptions: int, events: int, webhooks: int) -> None:
+    """Invoices beside one transaction per row, usage that is counted, and how soon webhooks are answered."""
+    from bench import billing as benchmark
+    from bench.ground import ground
+
+    with ground() as servers, Progress(console=report.console, transient=True) as progress:
+        found = benchmark.measure(servers, subscriptions, events, webhooks, progress)
+    rows = [("one transaction per row", found["naive_seconds"]), ("cycles, stopped once and resumed", found["cycle_seconds"]),
+            ("ratio", found["ratio"]), (f"{events:,} usage events summed", found["usage"]["seconds"]),
+            ("memory for that, MiB", found["usage"]["grown_mib"])]  # fmt: skip
+    report.show(f"billing {subscriptions:,} subscriptions due at once, seconds", ("part", "value"), rows)
+    answered = [(name, seconds * 1e3) for name, seconds in found["webhooks"]["seconds"].items()]
+    report.show(f"milliseconds until a webhook is answered, {benchmark.SENDERS} senders", ("spread", "ms"), answered)
+    _write({"billing": found})
+
+
 @main.command("api-start")
 @click.option("--rounds", default=5, show_default=True, help="Processes started.")
 def api_start(rounds: int) -> None:
@@ -338,6 +358,7 @@ _ALL: tuple[tuple[click.Command, dict[str, int]], ...] = (
     (provisioning, {"tenants": 1}),
     (fleet, {"tenants": 20, "dedicated": 6, "existing": 2, "made": 2}),
     (idle_tenants, {"tenants": 60, "databases": 4}),
+    (billing, {"subscriptions": 300, "events": 10_000, "webhooks": 200}),
     (throughput, {"jobs": 300, "rounds": 1}),
     (enqueue, {"requests": 160, "rounds": 1}),
     (latency, {"jobs": 5}),

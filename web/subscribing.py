@@ -76,7 +76,8 @@ def resume(session: Session, subscription: Subscription) -> None:
 def cancel(session: Session, subscription: Subscription, *, at_once: bool) -> None:
     """End it now, or with the period that runs. What was used until then is billed by the cycle, which then ends it."""
     check_action("cancel", subscription.state, subscription.cancel_at)
-    now = datetime.now(UTC).replace(microsecond=0)
+    moment = datetime.now(UTC)
+    now = moment.replace(microsecond=0)
     if subscription.state in ("incomplete", "unpaid"):  # nothing of it is billed any more
         subscription.state, subscription.cancel_at, subscription.canceled_at = "canceled", now, now
         subscription.version += 1
@@ -84,10 +85,10 @@ def cancel(session: Session, subscription: Subscription, *, at_once: bool) -> No
     course = _course(session, subscription)
     if at_once:
         subscription.cancel_at = now
-    elif subscription.anchor_at > now:
+    elif subscription.anchor_at > moment:
         subscription.cancel_at = subscription.anchor_at
     else:
-        subscription.cancel_at = boundary(course.cadence, number_at(course.cadence, now) + 1)
+        subscription.cancel_at = boundary(course.cadence, number_at(course.cadence, moment) + 1)
     _reschedule(subscription, replace(course, cancel_at=subscription.cancel_at))
 
 

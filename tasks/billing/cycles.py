@@ -8,7 +8,7 @@ periods behind is billed one period after the other. The unique period on the in
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -48,7 +48,7 @@ def cycle(context: JobContext, payload: Mapping[str, Any]) -> Mapping[str, Any]:
             break
         invoices += _catch_up(context, page, until, failed)
         done, last = done + len(page), page[-1]
-    follow_up(context, until)
+    follow_up(context, max(until, datetime.now(UTC)))  # what was just issued is collected now
     refresh_due(context)
     if failed:
         raise Transient(

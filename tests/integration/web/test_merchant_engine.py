@@ -153,6 +153,14 @@ def test_what_the_state_does_not_allow_is_refused(caller: Caller) -> None:
     assert caller.post(f"{path}/keep").json["cancel_at"] is None
 
 
+def test_in_its_first_second_a_subscription_can_be_set_to_end_with_its_period(caller: Caller) -> None:
+    for _ in range(3):
+        subscription = subscribed(caller)
+        ending = made(caller, f"subscriptions/{subscription['id']}/cancel", {"at": "period_end"}, 200)
+        began, ends = (datetime.fromisoformat(ending[name]) for name in ("anchor_at", "cancel_at"))
+        assert ends - began == timedelta(days=1)
+
+
 def test_a_subscription_that_ends_now_gets_its_last_bill(caller: Caller, engine_tenancy: Tenancy) -> None:
     subscription = subscribed(caller, days=0.5, charges=[])
     caller.post(f"{API}/subscriptions/{subscription['id']}/cancel", json={"at": "now"})

@@ -1,0 +1,148 @@
+"""A tenant as the platform's customer: it subscribes, its jobs become usage, and it sees its own books and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from config.settings import Settings
+from domain.identity.principals import system
+from domain.ids import new_id
+from jobs.submit import NewJob, submit
+from models.tenant import Charge, Invoice, Meter, Plan, UsageEvent
+from tenancy.access import Tenancy
+from tenancy.bootstrap import Prepared
+from tenancy.provisioning import Provisioner
+from tests.integration.web.callers import Caller
+from tests.integration.web.engine import all_of, code_of, run, run_queued
+
+BILLING = "/api/v1/billing"
+WHO = {"name": "Acme", "email": "billing@example.com"}
+
+
+@pytest.fixture
+def operator_id(prepared: tuple[Settings, Prepared], engine_tenancy: Tenancy) -> UUID:
+    """The operator's tenant, with a database."""
+    tenant_id = prepared[1].operator_tenant_id
+    rows = engine_tenancy.platform.fetch("SELECT state FROM tenants WHERE id = %(id)s", {"id": tenant_id})
+    if rows[0]["state"] == "active":
+        return tenant_id
+    saga = Provisioner(engine_tenancy.settings, engine_tenancy, tenant_id)
+    for _, step in saga.steps():
+        step()
+    saga.close()
+    return tenant_id
+
+
+@pytest.fixture
+def plan(operator_id: UUID, engine_tenancy: Tenancy) -> Callable[..., UUID]:
+    """A plan of the platform that charges for jobs."""
+
+    def make(amount: int = 1000, **fields: Any) -> UUID:
+        with engine_tenancy.session(operator_id) as session:
+            meter = session.query(Meter).filter_by(code="jobs").one_or_none()
+            if meter is None:
+                meter = Meter(tenant_id=operator_id, id=new_id(), code="jobs", name="Jobs", aggregation="count")
+            sold = Plan(tenant_id=operator_id, id=new_id(), code=f"p-{new_id().hex}", name="Platform", amount=amount,
+                        currency="EUR", interval="month", **fields)  # fmt: skip
+            session.add_all([meter, sold])
+            session.flush()
+            session.add(Charge(tenant_id=operator_id, id=new_id(), plan_id=sold.id, meter_id=meter.id, name="Jobs",
+                               model="standard", terms={"unit_amount": "2"}))  # fmt: skip
+            return sold.id
+
+    return make
+
+
+def subscribe(caller: Caller, plan_id: UUID, expect: int = 200) -> Any:
+    response = caller.post(f"{BILLING}/subscribe", json={"plan_id": str(plan_id), **WHO})
+    assert response.status_code == expect, response.json
+    return response.json
+
+
+def operate(engine: Tenancy, operator_id: UUID, kind: str, payload: dict[str, Any]) -> Any:
+    job = submit(engine, NewJob(kind=kind, payload=payload, principal=system("beat", operator_id)))
+    return run(engine, operator_id, job.id)
+
+
+def test_a_tenants_jobs_become_its_usage_once(
+    caller: Caller, plan: Callable[..., UUID], operator_id: UUID, engine_tenancy: Tenancy
+) -> None:
+    assert code_of(caller.get(f"{BILLING}/subscription")) == (404, "not_found")
+    made = subscribe(caller, plan())
+    assert caller.get(f"{BILLING}/subscription").json == made
+    for _ in range(3):
+        job = submit(engine_tenancy, NewJob(kind="system.ping", payload={}, principal=system("x", caller.tenant_id)))
+        run(engine_tenancy, caller.tenant_id, job.id)
+
+    operate(engine_tenancy, operator_id, "usage.collect", {})
+    operate(engine_tenancy, operator_id, "usage.collect", {})
+
+    (jobs,) = caller.get(f"{BILLING}/usage").json["items"]
+    assert (jobs["code"], jobs["quantity"]) == ("jobs", "3")
+    with engine_tenancy.session(operator_id) as session:
+        mine = session.query(UsageEvent).filter_by(customer_id=UUID(made["customer_id"])).all()
+        assert {(each.code, each.source_type) for each in mine} == {("jobs", "job"), ("storage", "bucket")}
+        assert str(job.id) in {each.source_id for each in mine}
+
+
+def test_subscribing_again_is_going_over(caller: Caller, plan: Callable[..., UUID]) -> None:
+    first = subscribe(caller, plan())
+    other = plan(2000)
+    second = subscribe(caller, other)
+    assert (second["id"], second["plan_id"]) == (first["id"], str(other))
+    assert subscribe(caller, other)["id"] == first["id"]
+
+
+def test_invoices_of_the_platform_are_seen_by_whom_they_are_for(
+    caller: Caller, stranger: Caller, plan: Callable[..., UUID], operator_id: UUID, engine_tenancy: Tenancy
+) -> None:
+    sold = plan(pay_in_advance=True)
+    subscribe(caller, sold)
+    subscribe(stranger, sold)
+    operate(engine_tenancy, operator_id, "billing.cycle", {"until": datetime.now(UTC).isoformat()})
+    (mine,), (theirs,) = all_of(caller, f"{BILLING}/invoices"), all_of(stranger, f"{BILLING}/invoices")
+    assert mine["id"] != theirs["id"]
+    whole = caller.get(f"{BILLING}/invoices/{mine['id']}").json
+    assert (whole["total"], whole["state"]) == (1000, "open")
+    assert caller.get(f"{BILLING}/invoices/{mine['id']}/pdf").data.startswith(b"%PDF-")
+    for path in (f"{BILLING}/invoices/{theirs['id']}", f"{BILLING}/invoices/{theirs['id']}/pdf",
+                 f"/api/v1/merchant/invoices/{mine['id']}"):  # fmt: skip
+        assert code_of(caller.get(path)) == (404, "not_found"), path
+
+
+def test_a_tenant_pays_the_platform(
+    caller: Caller, stranger: Caller, plan: Callable[..., UUID], operator_id: UUID, engine_tenancy: Tenancy
+) -> None:
+    assert code_of(caller.post(f"{BILLING}/payment-methods", json={"provider_id": "pm_1"})) == (404, "not_found")
+    sold = plan(pay_in_advance=True)
+    assert subscribe(caller, sold)["state"] == "incomplete"
+    subscribe(stranger, sold)
+    assert caller.post(f"{BILLING}/payment-methods", json={"provider_id": "pm_card_visa"}).status_code == 202
+    portal = caller.post(f"{BILLING}/portal", json={"return_url": "https://app.example.com/account"})
+    run_queued(engine_tenancy, caller.tenant_id, "payment_method.attach", "billing.portal")
+    told = caller.get(f"/api/v1/jobs/{portal.json['id']}").json["result"]
+    assert told["url"].startswith("https://app.example.com/account")
+    (method,) = caller.get(f"{BILLING}/payment-methods").json["items"]
+    assert stranger.get(f"{BILLING}/payment-methods").json["items"] == []
+    assert code_of(stranger.delete(f"{BILLING}/payment-methods/{method['id']}")) == (404, "not_found")
+    operate(engine_tenancy, operator_id, "billing.cycle", {"until": datetime.now(UTC).isoformat()})
+    run_queued(engine_tenancy, operator_id, "payment.collect")
+    assert caller.get(f"{BILLING}/subscription").json["state"] == "active"
+    assert stranger.get(f"{BILLING}/subscription").json["state"] == "incomplete"
+    assert [each["state"] for each in all_of(caller, f"{BILLING}/invoices")] == ["paid"]
+    assert caller.delete(f"{BILLING}/payment-methods/{method['id']}").status_code == 204
+    assert caller.get(f"{BILLING}/payment-methods").json["items"] == []
+    with engine_tenancy.session(operator_id) as session:
+        assert session.query(Invoice).filter_by(state="paid").count() >= 1
+
+
+def test_a_time_zone_that_is_none_is_refused_and_makes_no_customer(caller: Caller, plan: Callable[..., UUID]) -> None:
+    body = {"plan_id": str(plan()), **WHO, "timezone": "Mars/Olympus"}
+    assert code_of(caller.post(f"{BILLING}/subscribe", json=body)) == (422, "invalid_payload")
+    assert code_of(caller.post(f"{BILLING}/subscribe", json={**WHO, "plan_id": str(new_id())})) == (404, "not_found")
+    assert code_of(caller.get(f"{BILLING}/invoices")) == (404, "not_found")
