@@ -16,7 +16,7 @@ from domain.errors import UnknownKind
 from domain.jobs.retry import RetryPolicy
 from domain.webhooks.delivery import MAX_ATTEMPTS, RETRY_SECONDS
 from jobs.payloads.billing import BillingCycleSchema, WebhookProcessSchema
-from jobs.payloads.completions import CompletionCreateSchema
+from jobs.payloads.completions import CompletionCreateSchema, CompletionVerifySchema, EmbeddingCreateSchema
 from jobs.payloads.events import EventHandleSchema, WebhookDeliverSchema
 from jobs.payloads.notifications import NotificationDeliverSchema
 from jobs.payloads.search import SearchQuerySchema, SearchSourceSchema
@@ -65,6 +65,14 @@ KINDS: dict[str, Kind] = {
         Kind("notification.deliver", "notifications", NotificationDeliverSchema, "notification:create", PROVIDER_RETRY),
         Kind(
             "completion.create", "completions", CompletionCreateSchema, "completion:create", PROVIDER_RETRY,
+            timedelta(minutes=10), batchable=False,
+        ),
+        Kind(
+            "completion.verify", "completions", CompletionVerifySchema, "llm_config:update", QUICK_RETRY,
+            timedelta(minutes=5), batchable=False,
+        ),
+        Kind(
+            "embedding.create", "completions", EmbeddingCreateSchema, "completion:create", PROVIDER_RETRY,
             timedelta(minutes=10), batchable=False,
         ),
         Kind("search.query", "search", SearchQuerySchema, "search:create", QUICK_RETRY, timedelta(seconds=60), 5),

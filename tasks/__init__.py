@@ -8,7 +8,7 @@ from importlib import import_module
 from config.settings import Settings
 
 MODULES = (
-    "billing", "completions", "events", "notifications", "search", "system", "tenants", "webhook_endpoints", "webhooks",
+    "billing", "completions", "embeddings", "events", "notifications", "search", "system", "tenants", "webhook_endpoints", "webhooks",
 )  # fmt: skip
 """Every module that binds a handler, a subscriber or a service."""
 

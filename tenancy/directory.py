@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from domain.errors import NotFound
@@ -15,7 +16,7 @@ from tenancy.vault import MasterRing, Vault, data_key_place
 CACHE_SECONDS = 5.0
 
 _READ = """
-SELECT t.version, t.tier, t.state, t.is_operator, t.name, t.dsn_sealed, t.bucket_sealed, t.settings, t.llm_provider, t.llm_key_sealed,
+SELECT t.version, t.tier, t.state, t.is_operator, t.name, t.dsn_sealed, t.bucket_sealed, t.settings, t.llm_provider, t.llm_key_sealed, t.llm_config_sealed,
        (SELECT jsonb_agg(jsonb_build_array(k.version, k.master_key_id, encode(k.wrapped, 'hex')) ORDER BY k.version)
           FROM tenant_keys k WHERE k.tenant_id = t.id) AS keys
   FROM tenants t WHERE t.id = %(tenant_id)s
@@ -50,6 +51,8 @@ class TenantRecord:
     settings: dict[str, object]
     llm_provider: str
     llm_key: str | None = field(repr=False)
+    llm_config: dict[str, Any] = field(repr=False)
+    """As `domain.completions.config` reads it; empty if the tenant has only `llm_provider` and `llm_key`."""
 
 
 class TenantDirectory:
@@ -119,4 +122,5 @@ class TenantDirectory:
             settings=row["settings"],
             llm_provider=row["llm_provider"],
             llm_key=opened("llm_key_sealed"),
+            llm_config=json.loads(opened("llm_config_sealed") or "{}"),
         )
