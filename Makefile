@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint types imports tests test-rabbitmq bench chaos lock clean
+.PHONY: help demo up test lint types imports tests test-rabbitmq bench chaos reference lock clean
 
 help: ## list these targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ bench: $(VENV)/.bench ## benchmarks beside peers in the same run, about a quarte
 
 chaos: $(VENV)/.development ## kill, flush and restart under load, then count what was lost (ARGS=--help lists options)
 	$(BIN)/python -m bench.chaos $(ARGS)
+
+reference: $(VENV)/.runtime ## write docs/reference/ again from the code
+	$(BIN)/python docs/reference/generate.py
 
 lock: $(VENV)/.development ## pin again what pyproject.toml allows, with hashes and without addresses
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml -o requirements.lock

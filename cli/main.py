@@ -22,6 +22,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "tenants": ("cli.tenants:tenants", "Create, list and show tenants; pause them and set their limits."),
     "queues": ("cli.queues:queues", "Show, pause, resume and drain queues."),
     "kinds": ("cli.kinds:kinds", "Show, pause, resume and drain kinds of job."),
+    "top": ("cli.top:top", "Watch queues, kinds and workers live."),
+    "doctor": ("cli.doctor.command:doctor", "Find out what is wrong with a set-up, and what to do."),
     "workers": ("cli.workers:workers", "List the workers and what they run."),
 }
 """Name, where it is, what `nexus --help` says."""

@@ -14,6 +14,7 @@ from cli import watch as following
 from cli.client import Client
 from cli.credentials import Connection, connected
 from cli.errors import CommandFailed
+from cli.isolation import verify_isolation
 from cli.login import choose, list_tenants
 from cli.output import print_details, print_json, print_table
 
@@ -52,6 +53,7 @@ Examples:
   nexus tenants create Acme --tier dedicated
   nexus tenants list --json | jq -r '.items[].id'
   nexus tenants show Acme
+  nexus tenants verify-isolation Acme
 
 \b
 Examples for operators:
@@ -59,6 +61,7 @@ Examples for operators:
   nexus tenants resume Acme
   nexus tenants limits Acme --weight 2 --max-running 50 --rate 20
   nexus tenants limits Acme --max-running none
+  nexus tenants verify-isolation --all
 """
 )
 def tenants() -> None:
@@ -152,6 +155,7 @@ def _id_of(client: Client, tenant: str) -> str:
     return str(found["id"])
 
 
+tenants.add_command(verify_isolation)
 pauses.add_steering(
     tenants,
     "a tenant",

@@ -78,6 +78,7 @@ class Settings(BaseSettings):
     database_url: PostgresUrl | None = Field(None, alias="DATABASE_URL")
     database_web_url: PostgresUrl | None = Field(None, alias="DATABASE_WEB_URL")
     database_engine_url: PostgresUrl | None = Field(None, alias="DATABASE_ENGINE_URL")
+    database_pooler_url: PostgresUrl | None = Field(None, alias="DATABASE_POOLER_URL")
     redis_url: RedisUrl | None = Field(None, alias="REDIS_URL")
     broker_url: BrokerUrl | None = Field(None, alias="BROKER_URL")
     broker_queues: Literal["classic", "quorum"] = Field("classic", alias="NEXUS_BROKER_QUEUES")
@@ -93,6 +94,9 @@ class Settings(BaseSettings):
     worker_stop_seconds: float = Field(25.0, ge=0.1, le=86_400, alias="NEXUS_WORKER_STOP_SECONDS")
     lease_seconds: float = Field(15.0, ge=1, le=3600, alias="NEXUS_LEASE_SECONDS")
     billing_tick_seconds: float = Field(10.0, ge=0.2, le=86_400, alias="NEXUS_BILLING_TICK_SECONDS")
+    tenant_grace_days: float = Field(30.0, ge=0, le=3650, alias="NEXUS_TENANT_GRACE_DAYS")
+    backup_hours: float = Field(0.0, ge=0, le=8760, alias="NEXUS_BACKUP_HOURS")
+    archive_limit_bytes: int = Field(10_737_418_240, ge=1024, alias="NEXUS_ARCHIVE_LIMIT_BYTES")
     batch_limit: int = Field(64, ge=1, le=256, alias="NEXUS_BATCH_LIMIT")
 
     max_body_bytes: int = Field(1_048_576, ge=1024, le=104_857_600, alias="NEXUS_MAX_BODY_BYTES")
@@ -151,6 +155,15 @@ class Settings(BaseSettings):
         """DSN of the dispatcher's and workers' role: it sees the jobs of every tenant."""
         return self._application_dsn(self.database_engine_url, ENGINE_ROLE)
 
+    def through_pooler(self, dsn: str) -> str:
+        """The same account and database at the pooler's address, where there is one.
+
+        Everything goes there but the owner's account, and the dispatcher's lock, which needs a session of its own.
+        """
+        if self.database_pooler_url is None:
+            return dsn
+        return with_address(dsn, self.database_pooler_url.get_secret_value())
+
     @property
     def broker(self) -> str:
         """Celery's broker; Redis unless `BROKER_URL` says otherwise."""
@@ -187,6 +200,13 @@ def with_credentials(dsn: str, user: str, password: str, database: str | None = 
     path = parts.path if database is None else f"/{quote(database, safe='')}"
     netloc = f"{quote(user, safe='')}:{quote(password, safe='')}@{address}"
     return urlunsplit((parts.scheme, netloc, path, parts.query, ""))
+
+
+def with_address(dsn: str, address: str) -> str:
+    """The same account and database at the host, port and options of `address`."""
+    parts, other = urlsplit(dsn), urlsplit(address)
+    netloc = f"{parts.netloc.rpartition('@')[0]}@{other.netloc.rpartition('@')[2]}"
+    return urlunsplit((parts.scheme, netloc, parts.path, other.query, ""))
 
 
 def _parse_key_ring(text: str) -> tuple[tuple[str, bytes], ...]:

@@ -102,6 +102,10 @@ class IllegalTransition(NexusError):
     code, status, title = "illegal_transition", 409, "The object's state does not allow this"
 
 
+class QuotaExceeded(NexusError):
+    code, status, title = "quota_exceeded", 409, "A quota of the tenant is used up"
+
+
 class IdempotencyInProgress(NexusError):
     code, status, title = "idempotency_in_progress", 409, "The first request with this key has not finished"
 

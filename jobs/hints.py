@@ -41,6 +41,7 @@ class Hints:
         """A job may be due: the leader looks at once."""
         self._due = True
         self._soon()
+        time.sleep(0)  # lets the sender go first: what the caller does next, such as answering, takes longer
 
     def changed(self, job_ids: Iterable[UUID]) -> None:
         """Jobs have a new version: who waits for one of them looks at once."""

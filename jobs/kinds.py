@@ -18,9 +18,18 @@ from domain.webhooks.delivery import MAX_ATTEMPTS, RETRY_SECONDS
 from jobs.payloads.billing import BillingCycleSchema, WebhookProcessSchema
 from jobs.payloads.completions import CompletionCreateSchema, CompletionVerifySchema, EmbeddingCreateSchema
 from jobs.payloads.events import EventHandleSchema, WebhookDeliverSchema
+from jobs.payloads.isolation import VerifyIsolationSchema
 from jobs.payloads.notifications import NotificationDeliverSchema
 from jobs.payloads.search import SearchQuerySchema, SearchSourceSchema
 from jobs.payloads.system import PingSchema, TenantCompensateSchema, TenantProvisionSchema
+from jobs.payloads.tenants import (
+    TenantChangeTierSchema,
+    TenantEraseSchema,
+    TenantExportSchema,
+    TenantRestoreSchema,
+    TenantSettleSchema,
+    TenantTurnSchema,
+)
 
 PROVIDER_RETRY = RetryPolicy(max_attempts=8, base_delay=1.0, max_delay=600.0)
 WEBHOOK_RETRY = RetryPolicy(MAX_ATTEMPTS, base_delay=float(RETRY_SECONDS[0]), max_delay=60.0)
@@ -50,6 +59,14 @@ class Kind:
     needs_active_tenant: bool = True
 
 
+def _of_life(verb: str, payload: type[Schema], hours: float = 0.25) -> Kind:
+    """What happens to a whole tenant: on its own, in any state, tried for an hour or so."""
+    return Kind(
+        f"tenant.{verb}", "provisioning", payload, None, RetryPolicy(12, 1.0, 600.0), timedelta(hours=hours),
+        batchable=False, needs_active_tenant=False,
+    )  # fmt: skip
+
+
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
@@ -61,6 +78,23 @@ KINDS: dict[str, Kind] = {
         Kind(
             "tenant.compensate", "provisioning", TenantCompensateSchema, None, RetryPolicy(10, 1.0, 600.0),
             timedelta(minutes=10), batchable=False, needs_active_tenant=False,
+        ),
+        _of_life("suspend", TenantTurnSchema),
+        _of_life("resume", TenantTurnSchema),
+        _of_life("delete", TenantTurnSchema),
+        _of_life("undelete", TenantTurnSchema),
+        _of_life("export", TenantExportSchema, hours=6),
+        _of_life("restore", TenantRestoreSchema, hours=6),
+        _of_life("change_tier", TenantChangeTierSchema, hours=6),
+        _of_life("settle", TenantSettleSchema),
+        _of_life("erase", TenantEraseSchema, hours=2),
+        Kind(
+            "tenant.verify_isolation", "provisioning", VerifyIsolationSchema, "tenant:update", QUICK_RETRY,
+            timedelta(minutes=10), batchable=False,
+        ),
+        Kind(
+            "platform.verify_isolation", "provisioning", VerifyIsolationSchema, None, QUICK_RETRY,
+            timedelta(hours=6), batchable=False,
         ),
         Kind("notification.deliver", "notifications", NotificationDeliverSchema, "notification:create", PROVIDER_RETRY),
         Kind(

@@ -8,8 +8,19 @@ from importlib import import_module
 from config.settings import Settings
 
 MODULES = (
-    "billing", "completions", "embeddings", "events", "notifications", "search", "system", "tenants", "webhook_endpoints", "webhooks",
-)  # fmt: skip
+    "billing",
+    "completions",
+    "embeddings",
+    "events",
+    "isolation",
+    "notifications",
+    "search",
+    "system",
+    "tenant_life",
+    "tenants",
+    "webhook_endpoints",
+    "webhooks",
+)
 """Every module that binds a handler, a subscriber or a service."""
 
 

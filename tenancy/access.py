@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal, LiteralString
 from uuid import UUID
 
@@ -34,12 +34,15 @@ class Tenancy:
         self.ring = MasterRing(settings.master_key_ring)
         dsn = settings.web_dsn if role == "web" else settings.engine_dsn
         self._variable = "DATABASE_WEB_URL" if role == "web" else "DATABASE_ENGINE_URL"
+        self._pooled = settings.database_pooler_url is not None
         self.platform = Database(
-            dsn,
+            settings.through_pooler(dsn),
             pool_size=settings.platform_pool_size,
             application_name=f"nexus {role}",
             patience=PLATFORM_PATIENCE_SECONDS,
+            pooled=self._pooled,
         )
+        self._past_pooler = Database(dsn, pool_size=1, application_name=f"nexus {role}")
         self.directory = TenantDirectory(self.platform, self.ring)
         self._engines = TenantEngines(
             limit=settings.tenant_engine_limit,
@@ -50,6 +53,10 @@ class Tenancy:
     def check(self) -> None:
         """Refuse to run under an account that row-level security does not bind. Raises `SettingsError`."""
         refuse_privileges(self.platform, self._variable)
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """A connection of one's own to the platform database, in autocommit, past any pooler: for advisory locks."""
+        return self._past_pooler.connect()
 
     def record(self, tenant_id: UUID, at_least: int = 0) -> TenantRecord:
         """The tenant's record, of version `at_least` or newer. Raises `NotFound`."""
@@ -63,8 +70,8 @@ class Tenancy:
     def session(self, tenant_id: UUID) -> Iterator[Session]:
         """A transaction in the tenant's database that sees that tenant's rows only.
 
-        Raises `TenantUnavailable` if the tenant has no database yet, `NotNow` if the database cannot be connected to, and
-        `Transient` if it goes away in the middle.
+        Raises `TenantUnavailable` if the tenant has no database yet or its data is being moved, `NotNow` if the database
+        cannot be connected to, and `Transient` if it goes away in the middle.
         """
         with self._database(tenant_id) as database, database.session(tenant_scope(tenant_id)) as session:
             yield session
@@ -82,10 +89,18 @@ class Tenancy:
     @contextmanager
     def _database(self, tenant_id: UUID) -> Iterator[Database]:
         record = self.directory.get(tenant_id)
+        if record.is_closed:
+            raise TenantUnavailable(f"Tenant {tenant_id} is {record.state}: its data is being moved.")
+        with self.database(record) as database:
+            yield database
+
+    @contextmanager
+    def database(self, record: TenantRecord) -> Iterator[Database]:
+        """The database that a record names, for who moves, exports or erases a tenant. Raises as `session`."""
         if record.dsn is None:
-            raise TenantUnavailable(f"Tenant {tenant_id} has no database yet: it is {record.state}.")
+            raise TenantUnavailable(f"Tenant {record.id} has no database yet: it is {record.state}.")
         try:
-            with self._engines.use(record.dsn) as database:
+            with self._pool_of(record.dsn, record.tier) as database:
                 yield database
         except PoolTimeout:
             raise Transient("All connections to the tenant's database are in use.", code="tenant_busy") from None
@@ -102,6 +117,12 @@ class Tenancy:
             ):
                 raise
             raise Transient("The tenant's database cannot be reached.", code="tenant_database_down") from error
+
+    def _pool_of(self, dsn: str, tier: str) -> AbstractContextManager[Database]:
+        """The platform's pooler stands before the platform's servers, not before a tenant's own."""
+        if tier == "external" or not self._pooled:
+            return self._engines.use(dsn)
+        return self._engines.use(self.settings.through_pooler(dsn), pooled=True)
 
     def bucket(self, tenant_id: UUID) -> Bucket:
         """The tenant's objects. Raises `TenantUnavailable` if the tenant has no bucket yet."""

@@ -5,6 +5,7 @@ Only this and provisioning use the owner's account. Everything is idempotent, an
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from domain.identity.emails import normalise_email
 from domain.identity.passwords import hash_password
 from domain.ids import new_id
 from models.platform import Tenant, User
+from tenancy.budget import check_budget
 from tenancy.database import Database
 from tenancy.identity.signing_keys import ensure_signing_key
 from tenancy.migrations import upgrade
@@ -71,6 +73,7 @@ def prepare(settings: Settings) -> Prepared:
     owner = Database(settings.owner_dsn, pool_size=2, application_name="nexus prepare")
     try:
         with _alone(owner) as connection:
+            check_budget(settings, connection)
             _create_groups(connection)
             web, engine = (_create_login(connection, settings, group) for group in (WEB_ROLE, ENGINE_ROLE))
             restrict_connect(connection, platform_database(settings), web, engine)
@@ -87,11 +90,15 @@ def prepare(settings: Settings) -> Prepared:
 
 
 def ensure_template(connection: psycopg.Connection[Any], settings: Settings) -> None:
-    """Build the tenant template of the newest schema. It gets its name last, so a crash leaves no half-made template."""
+    """Build the tenant template of the newest schema. It gets its name last, so a crash leaves no half-made template.
+
+    Advisory locks are per database, so another platform on this server may build it at the same time: the first name counts.
+    """
     name = template_name()
     if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
         return
-    building = f"{name}_building"
+    platform = hashlib.sha256(platform_database(settings).encode()).hexdigest()[:8]
+    building = f"{name}_building_{platform}"
     connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(building)))
     connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(building)))
     database = Database(with_database(settings, building), pool_size=1, application_name="nexus template")
@@ -101,7 +108,12 @@ def ensure_template(connection: psycopg.Connection[Any], settings: Settings) -> 
         database.dispose()
     restrict_connect(connection, building)
     connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(building)))
-    connection.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(building), sql.Identifier(name)))
+    try:
+        connection.execute(
+            sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(building), sql.Identifier(name))
+        )
+    except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
+        connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(building)))
 
 
 @contextmanager

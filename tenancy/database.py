@@ -19,9 +19,10 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.orm import Session, SessionTransaction
 
+from domain.errors import QuotaExceeded
 from tenancy.reach import Reach
 
 Scope = Mapping[str, str]
@@ -30,6 +31,9 @@ RELAXED: Scope = {"synchronous_commit": "off"}
 """Not waiting for the disk, for marks that a crash of PostgreSQL may forget without harm."""
 
 Row = dict[str, Any]
+
+QUOTA_EXCEEDED = "NXQ01"
+"""The SQLSTATE that a trigger raises for a row beyond a tenant's quota."""
 
 _TRIES = 5
 """How often a transaction is run that meets rows on the move. Each failure means that someone else's move was done."""
@@ -63,7 +67,8 @@ class Database:
 
     A statement may take `patience` seconds, at the end of which its outcome is unknown; None sets no bound. The server
     rolls a transaction back that nobody has spoken in for `idle_limit` seconds: a frozen process must not hold what it
-    locked. `reach` remembers whether the database can be connected to.
+    locked. `reach` remembers whether the database can be connected to. `pooled` says that a pooler lends a server's session
+    for one transaction at a time: nothing is then prepared or set for longer than that.
     """
 
     def __init__(
@@ -76,11 +81,13 @@ class Database:
         patience: float | None = None,
         idle_limit: float = 20.0,
         reach: Reach | None = None,
+        pooled: bool = False,
     ):
         self._dsn = dsn
         self._application_name = application_name
         self._patience = patience
-        self._idle_milliseconds = round(idle_limit * 1000)
+        self._idle_milliseconds = str(round(idle_limit * 1000))
+        self._pooled = pooled
         self._engine = create_engine(
             "postgresql+psycopg://",
             creator=self._open if reach is None else lambda: reach.through(self._open),
@@ -101,9 +108,14 @@ class Database:
     def session(self, scope: Scope) -> Iterator[Session]:
         """One transaction: commits at the end of the block, rolls back when it raises. Inner code flushes only."""
         with Session(self._engine, expire_on_commit=False) as session:
-            session.info["scope"] = scope
-            with session.begin():
-                yield session
+            session.info["scope"] = {**scope, _IDLE_LIMIT: self._idle_milliseconds} if self._pooled else scope
+            try:
+                with session.begin():
+                    yield session
+            except DBAPIError as error:
+                if isinstance(error.orig, psycopg.Error):
+                    _refuse_beyond_quota(error.orig)
+                raise
 
     def fetch(self, sql: LiteralString, parameters: Mapping[str, Any], scope: Scope = NO_SCOPE) -> list[Row]:
         """Run one statement in its own transaction, in one round trip, and return its rows as dictionaries.
@@ -135,6 +147,15 @@ class Database:
         """A connection of one's own, in autocommit, outside the pool: advisory locks and `CREATE DATABASE`."""
         return psycopg.connect(self._dsn, autocommit=True, **_bounds(self._dsn))
 
+    @contextmanager
+    def snapshot(self, scope: Scope) -> Iterator[psycopg.Connection[Any]]:
+        """A connection of one's own that reads everything as it is at one moment, and writes nothing."""
+        with self.connect() as connection:
+            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            connection.execute(*_set_scope(scope))
+            yield connection
+            connection.rollback()
+
     def dispose(self, *, close: bool = True) -> None:
         """Drop the pool; with `close=False`, as after a fork, leave the parent's sockets alone."""
         self._engine.dispose(close=close)
@@ -146,7 +167,10 @@ class Database:
         )
         connection.patience = self._patience
         try:
-            connection.execute(_LIMIT_IDLE, (str(self._idle_milliseconds),))
+            if self._pooled:
+                connection.prepare_threshold = None
+            else:
+                connection.execute("SELECT set_config(%s, %s, false)", (_IDLE_LIMIT, self._idle_milliseconds))
             connection.autocommit = False
         except BaseException:
             connection.close()
@@ -166,8 +190,16 @@ class Database:
         except psycopg.OperationalError:
             pooled.invalidate()
             raise
+        except psycopg.DatabaseError as error:
+            _refuse_beyond_quota(error)
+            raise
         finally:
             pooled.close()
+
+
+def _refuse_beyond_quota(error: psycopg.Error) -> None:
+    if error.sqlstate == QUOTA_EXCEEDED:
+        raise QuotaExceeded(error.diag.message_detail or "") from None
 
 
 def _run(
@@ -200,7 +232,7 @@ _BOUNDS: Mapping[str, Any] = {
 }
 
 
-_LIMIT_IDLE: LiteralString = "SELECT set_config('idle_in_transaction_session_timeout', %s, false)"
+_IDLE_LIMIT = "idle_in_transaction_session_timeout"
 
 
 @event.listens_for(Session, "after_begin")

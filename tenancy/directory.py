@@ -10,13 +10,14 @@ from typing import Any
 from uuid import UUID
 
 from domain.errors import NotFound
+from domain.tenants.preferences import Preferences, preferences_of
 from tenancy.database import Database, tenant_scope
 from tenancy.vault import MasterRing, Vault, data_key_place
 
 CACHE_SECONDS = 5.0
 
 _READ = """
-SELECT t.version, t.tier, t.state, t.is_operator, t.name, t.dsn_sealed, t.bucket_sealed, t.settings, t.llm_provider, t.llm_key_sealed, t.llm_config_sealed,
+SELECT t.version, t.tier, t.state, t.is_operator, t.name, t.dsn_sealed, t.bucket_sealed, t.settings, t.schema_version, t.transition, t.preferences, t.server_sealed, t.llm_provider, t.llm_key_sealed, t.llm_config_sealed,
        (SELECT jsonb_agg(jsonb_build_array(k.version, k.master_key_id, encode(k.wrapped, 'hex')) ORDER BY k.version)
           FROM tenant_keys k WHERE k.tenant_id = t.id) AS keys
   FROM tenants t WHERE t.id = %(tenant_id)s
@@ -37,7 +38,11 @@ class BucketAddress:
 
 @dataclass(frozen=True, slots=True)
 class TenantRecord:
-    """A tenant with its secrets opened. Never logged: secrets are kept out of `repr`."""
+    """A tenant with its secrets opened. Never logged: secrets are kept out of `repr`.
+
+    `server_dsn` is the account that owns the schema on an external tenant's own server. `is_closed` while the data is being
+    moved or replaced.
+    """
 
     id: UUID
     version: int
@@ -49,10 +54,19 @@ class TenantRecord:
     dsn: str | None = field(repr=False)
     bucket: BucketAddress | None = field(repr=False)
     settings: dict[str, object]
+    schema_version: str | None
+    transition: dict[str, Any] | None
+    preferences: Preferences
+    server_dsn: str | None = field(repr=False)
     llm_provider: str
     llm_key: str | None = field(repr=False)
     llm_config: dict[str, Any] = field(repr=False)
     """As `domain.completions.config` reads it; empty if the tenant has only `llm_provider` and `llm_key`."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nobody but who moves the data may open it."""
+        return self.state == "migrating" and bool((self.transition or {}).get("closed"))
 
 
 class TenantDirectory:
@@ -120,6 +134,10 @@ class TenantDirectory:
             dsn=opened("dsn_sealed"),
             bucket=None if address is None else BucketAddress(**json.loads(address)),
             settings=row["settings"],
+            schema_version=row["schema_version"],
+            transition=row["transition"],
+            preferences=preferences_of(row["preferences"]),
+            server_dsn=opened("server_sealed"),
             llm_provider=row["llm_provider"],
             llm_key=opened("llm_key_sealed"),
             llm_config=json.loads(opened("llm_config_sealed") or "{}"),

@@ -34,13 +34,17 @@ class TenantEngines:
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
 
     @contextmanager
-    def use(self, dsn: str) -> Iterator[Database]:
-        """The database at `dsn`, kept open at least until the block ends."""
+    def use(self, dsn: str, *, pooled: bool = False) -> Iterator[Database]:
+        """The database at `dsn`, kept open at least until the block ends; `pooled` as for `Database`."""
         with self._lock:
             entry = self._entries.get(dsn)
             if entry is None:
                 database = Database(
-                    dsn, pool_size=self._pool_size, application_name=self._application_name, reach=Reach()
+                    dsn,
+                    pool_size=self._pool_size,
+                    application_name=self._application_name,
+                    reach=Reach(),
+                    pooled=pooled,
                 )
                 entry = self._entries[dsn] = _Entry(database)
             self._entries.move_to_end(dsn)

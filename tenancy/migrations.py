@@ -33,6 +33,12 @@ def head(history: History) -> str:
     return revision
 
 
+def known(history: History) -> tuple[str, ...]:
+    """Every revision that this code knows, the oldest first."""
+    found = ScriptDirectory.from_config(config(history)).walk_revisions()
+    return tuple(each.revision for each in found)[::-1]
+
+
 def upgrade(history: History, database: Database) -> str:
     """Bring the database to `head`, one runner at a time; returns the revision it is at."""
     wanted = head(history)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from tenancy.database import Scope, tenant_scope
 
-__all__ = ["operator_scope", "tenant_scope", "user_scope"]
+__all__ = ["operator_scope", "restoring_scope", "tenant_scope", "user_scope"]
 
 
 def user_scope(user_id: UUID, tenant_id: UUID | None = None) -> Scope:
@@ -18,3 +18,8 @@ def user_scope(user_id: UUID, tenant_id: UUID | None = None) -> Scope:
 def operator_scope() -> Scope:
     """Every tenant's catalog row, for the platform's operators."""
     return {"nexus.operator": "on"}
+
+
+def restoring_scope(tenant_id: UUID) -> Scope:
+    """Rows of one tenant, written as they once were: no quota counts them and no event tells of them."""
+    return {**tenant_scope(tenant_id), "nexus.restoring": "on"}

@@ -48,7 +48,9 @@ def ensure_login_role(connection: psycopg.Connection[Any], name: str, password: 
     try:
         connection.execute(sql.SQL("CREATE ROLE {} ").format(sql.Identifier(name)) + attributes)
     except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
-        connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(name), sql.Literal(password)))
+        connection.execute(
+            sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(name), sql.Literal(password))
+        )
 
 
 def clone_template(connection: psycopg.Connection[Any], database: str) -> None:

@@ -14,7 +14,7 @@ from typing import LiteralString
 
 from bus import relay
 from domain.jobs.steadiness import Steady
-from jobs import provisioning, reconcile, retention
+from jobs import provisioning, reconcile, retention, tenant_life
 from jobs.backlog import Meter
 from jobs.firing import fire_due
 from jobs.kinds import QUEUES
@@ -39,8 +39,13 @@ class Every:
     act: Callable[[], object]
     last: float = -math.inf
 
+    @property
+    def due_at(self) -> float:
+        """From when on it is to be done, on the steady clock."""
+        return self.last + self.seconds
+
     def __call__(self, now: float) -> None:
-        if now - self.last >= self.seconds:
+        if now >= self.due_at:
             self.last = now
             self.act()
 
@@ -54,6 +59,8 @@ def chores(tenancy: Tenancy, publisher: Publisher, steady: Steady) -> list[Every
         Every(1.0, lambda: _reclaim(tenancy, steady)),
         Every(1.0, lambda: _requeue(tenancy, publisher)),
         Every(2.0, lambda: provisioning.submit_compensations(tenancy)),
+        Every(2.0, lambda: tenant_life.submit_settlements(tenancy)),
+        Every(2.0, lambda: tenant_life.submit_erasures(tenancy)),
         # what makes jobs due
         Every(0.1, lambda: fire_due(tenancy, datetime.now(UTC))),
         Every(0.1, lambda: relay.relay(tenancy)),

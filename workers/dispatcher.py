@@ -39,6 +39,9 @@ BUSY_SECONDS, DEEP_SECONDS, IDLE_SECONDS = 0.002, 0.01, 0.05
 """Pause after a round that dispatched something; after one that left due jobs for want of room; and the longest pause,
 which a hint ends: without hints, what a job is late by."""
 
+HURRIED_CHORES = 2
+"""What a round that a hint began does at most before it dispatches: the job of the hint waits for no more than that."""
+
 ALWAYS = 1e9
 """Seconds: longer than any platform has run."""
 
@@ -74,11 +77,14 @@ class Leader:
             *chores(self.tenancy, self.publisher, self.steady),
         ]
 
-    def round(self) -> int:
-        """Do the chores that are due and dispatch what there is room for; returns how many jobs were dispatched."""
+    def round(self, hurried: bool = False) -> int:
+        """Do the chores that are due, of which a hurried round leaves most for the next, and dispatch what there is room
+        for; returns how many jobs were dispatched.
+        """
         now = time.monotonic()
         self.steady.note(now)
-        for chore in self.chores:
+        due = sorted((chore for chore in self.chores if now >= chore.due_at), key=lambda chore: chore.due_at)
+        for chore in due[: HURRIED_CHORES if hurried else len(due)]:
             chore(now)
         picked = self.scheduler.pick(self.tenancy.platform, self.pools, self.means, self.controls, now)
         if picked:
@@ -119,7 +125,7 @@ class Leader:
 
 def lead(settings: Settings, tenancy: Tenancy, stopped: threading.Event, wake: threading.Event) -> None:
     """Wait for the lock, then lead until it is lost, the database goes away, or `stopped` is set. `wake` ends a pause."""
-    with tenancy.platform.connect() as connection:
+    with tenancy.connect() as connection:
         connection.execute(ABANDONED)
         while not _holds(connection):
             if stopped.wait(0.5):
@@ -127,12 +133,12 @@ def lead(settings: Settings, tenancy: Tenancy, stopped: threading.Event, wake: t
         log.info("dispatcher.leading", pid=os.getpid())
         leader = Leader(settings, tenancy, Publisher(celery_app(settings)))
         check = Every(1.0, lambda: connection.execute("SELECT 1"))
-        pause = BUSY_SECONDS
+        pause, hinted = BUSY_SECONDS, False
         while not stopped.is_set():
             check(time.monotonic())
             wake.clear()
-            pause = leader.pause(leader.round(), pause)
-            wake.wait(pause)
+            pause = leader.pause(leader.round(hinted), pause)
+            hinted = wake.wait(pause)
 
 
 def main() -> int:

@@ -8,6 +8,9 @@ from config.settings import Settings
 from jobs.transport import TICK_QUEUE
 
 BILLING_TICK = "tick.billing"
+BACKUP_TICK = "tick.backups"
+BACKUP_SECONDS = 300.0
+"""How often beat looks for tenants whose last backup is too old."""
 
 
 def schedule(app: Celery, settings: Settings) -> None:
@@ -19,4 +22,11 @@ def schedule(app: Celery, settings: Settings) -> None:
             "options": {"queue": TICK_QUEUE, "expires": max(settings.billing_tick_seconds, 10.0)},
         }
     }
+    if settings.backup_hours > 0:
+        seconds = min(BACKUP_SECONDS, settings.backup_hours * 3600)
+        app.conf.beat_schedule[BACKUP_TICK] = {
+            "task": BACKUP_TICK,
+            "schedule": seconds,
+            "options": {"queue": TICK_QUEUE, "expires": max(seconds, 10.0)},
+        }
     app.conf.beat_max_loop_interval = min(5.0, settings.billing_tick_seconds)

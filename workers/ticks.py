@@ -14,9 +14,10 @@ from celery import Celery
 from domain.errors import UniqueKeyTaken
 from domain.identity.principals import system
 from jobs.submit import NewJob, submit
+from jobs.tenant_life import submit_backups
 from tenancy.access import Tenancy
 from workers.runtime import runtime
-from workers.schedule import BILLING_TICK
+from workers.schedule import BACKUP_TICK, BILLING_TICK
 
 _DUE: LiteralString = "SELECT id FROM tenants WHERE billing_due_at <= now() AND state = 'active' LIMIT 10000"
 
@@ -26,10 +27,15 @@ log = structlog.get_logger(__name__)
 def register(app: Celery) -> None:
     """Add the ticks' tasks to a worker's application."""
     app.task(name=BILLING_TICK, ignore_result=True)(_tick_billing)
+    app.task(name=BACKUP_TICK, ignore_result=True)(_tick_backups)
 
 
 def _tick_billing() -> int:
     return submit_due_cycles(runtime().tenancy, datetime.now(UTC))
+
+
+def _tick_backups() -> int:
+    return submit_backups(runtime().tenancy)
 
 
 def submit_due_cycles(tenancy: Tenancy, now: datetime) -> int:

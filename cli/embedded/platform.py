@@ -10,13 +10,17 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from cli.embedded.home import Home, write_private
-from cli.embedded.postgres import EmbeddedPostgres
+from cli.embedded.postgres import SETTINGS, EmbeddedPostgres
 from cli.embedded.process import RUN_ID_VARIABLE
 from cli.embedded.revival import Revival
 from cli.embedded.run import Run, is_running
 from cli.embedded.secrets import secret
 from cli.embedded.valkey import EmbeddedValkey
 from config.settings import Settings
+from domain.connections import needed
+
+_SPARE_CONNECTIONS = 10
+"""Beyond the budget; three of them PostgreSQL keeps for superusers."""
 
 
 class EmbeddedPlatform:
@@ -61,7 +65,7 @@ class EmbeddedPlatform:
         }
         environment |= {name: value.get_secret_value() for name, value in given.items() if value is not None}
         if needs_postgres(settings):
-            postgres = EmbeddedPostgres(self.home.path, environment=mark)
+            postgres = EmbeddedPostgres(self.home.path, _room_for(settings), environment=mark)
             postgres.start()
             self._revivals.append(Revival(postgres))
             environment["DATABASE_URL"] = postgres.dsn
@@ -107,6 +111,11 @@ class EmbeddedPlatform:
     def stop(self) -> None:
         """End every process of this run: the programs first, the servers last. May be called at any point."""
         self.run.end()
+
+
+def _room_for(settings: Settings) -> dict[str, str]:
+    """A server of our own gives as many connections as the settings ask for, and some for those who look into it."""
+    return {"max_connections": str(max(int(SETTINGS["max_connections"]), needed(settings) + _SPARE_CONNECTIONS))}
 
 
 def needs_postgres(settings: Settings) -> bool:

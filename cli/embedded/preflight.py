@@ -46,11 +46,11 @@ def check_servers(settings: Settings) -> None:
     """Refuse addresses of servers that do not answer. Messages name the variable and the host, never the password."""
     problems = []
     if settings.database_url is not None:
-        problem = _database_problem(settings.database_url.get_secret_value())
+        problem = database_problem(settings.database_url.get_secret_value())
         if problem is not None:
             problems.append(f"DATABASE_URL: {problem}")
     for name, url in (("REDIS_URL", settings.redis_url), ("BROKER_URL", settings.broker_url)):
-        if url is not None and (problem := _address_problem(url.get_secret_value())) is not None:
+        if url is not None and (problem := address_problem(url.get_secret_value())) is not None:
             problems.append(f"{name}: {problem}")
     if problems:
         raise SettingsError(*problems)
@@ -72,7 +72,7 @@ def _port_problem(host: str, port: int) -> str | None:
     return None
 
 
-def _database_problem(url: str) -> str | None:
+def database_problem(url: str) -> str | None:
     import psycopg
 
     try:
@@ -108,7 +108,7 @@ def _rabbitmq_problem(url: str) -> str | None:
     return None
 
 
-def _address_problem(url: str) -> str | None:
+def address_problem(url: str) -> str | None:
     parts = urlsplit(url)
     if parts.scheme in {"amqp", "amqps"}:
         return _rabbitmq_problem(url)

@@ -23,7 +23,7 @@ CATALOG: dict[str, tuple[str, ...]] = {
     "user": ("read",),
     "role": ("read",),
     "api_key": ("create", "read", "delete"),
-    "tenant": ("read", "update", "delete"),
+    "tenant": ("read", "update", "delete", "suspend", "export", "restore"),
 }
 """Every permission that a route or a kind asks for. A test holds the catalog and the routes together."""
 

@@ -12,15 +12,16 @@ from models.platform.memberships import Membership, MembershipRole, Role, RolePe
 from models.platform.schedules import Schedule
 from models.platform.sessions import RefreshToken, Session
 from models.platform.signing_keys import SigningKey
+from models.platform.tenant_life import ErasureCertificate, TenantArchive, TenantQuotas, TenantUsage
 from models.platform.tenants import Tenant, TenantKey
 from models.platform.users import User
 from models.platform.webhook_endpoints import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from models.platform.workers import KindRuntime, Leader, QueueBacklog, TenantRuntime, Worker, WorkerJobs
 
 __all__ = [
-    "ApiKey", "DispatchPause", "Event", "ExternalEvent", "IdempotentRequest", "Job", "JobDependency", "JobKey",
+    "ApiKey", "DispatchPause", "ErasureCertificate", "Event", "ExternalEvent", "IdempotentRequest", "Job", "JobDependency", "JobKey",
     "JobWait", "KindRuntime", "Leader", "Membership", "MembershipRole", "PlatformBase", "QueueBacklog",
-    "RefreshToken", "Role", "RolePermission", "Schedule", "Session", "SigningKey", "Tenant", "TenantKey",
-    "TenantLimits", "TenantRuntime", "User", "WebhookAttempt", "WebhookDelivery", "WebhookEndpoint", "Worker",
+    "RefreshToken", "Role", "RolePermission", "Schedule", "Session", "SigningKey", "Tenant",
+    "TenantArchive", "TenantKey", "TenantLimits", "TenantQuotas", "TenantRuntime", "TenantUsage", "User", "WebhookAttempt", "WebhookDelivery", "WebhookEndpoint", "Worker",
     "WorkerJobs",
 ]  # fmt: skip

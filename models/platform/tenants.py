@@ -14,7 +14,12 @@ from models.base import Created, Identified, PlatformBase
 
 
 class Tenant(Identified, Created, PlatformBase):
-    """A customer's workspace. `dsn_sealed` and `bucket_sealed` open only with the tenant's own data key."""
+    """A customer's workspace. What is sealed opens only with the tenant's own data key.
+
+    `server_sealed` is the account that owns the schema on an external tenant's server. `transition` is what the tenant is in
+    the middle of, while it is `migrating` or `deleting`; at `erase_at` a deleted one is erased. `preferences` is what it sets
+    for itself (`domain.tenants.preferences`), `settings` what the platform notes.
+    """
 
     __tablename__ = "tenants"
     __table_args__ = (
@@ -25,6 +30,8 @@ class Tenant(Identified, Created, PlatformBase):
         ),
         Index("ix_tenants_billing_due", "billing_due_at", postgresql_where=text("billing_due_at IS NOT NULL")),
         Index("ix_tenants_unsettled", "id", postgresql_where=text("state IN ('provisioning', 'failed')")),
+        Index("ix_tenants_erase_at", "erase_at", postgresql_where=text("erase_at IS NOT NULL")),
+        Index("ix_tenants_migrating", "id", postgresql_where=text("state = 'migrating'")),
     )
 
     name: Mapped[str]
@@ -41,6 +48,11 @@ class Tenant(Identified, Created, PlatformBase):
     llm_config_sealed: Mapped[bytes | None]
     billing_due_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(server_default="1")
+    transition: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    erase_at: Mapped[datetime | None]
+    preferences: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
+    preferences_version: Mapped[int] = mapped_column(server_default="1")
+    server_sealed: Mapped[bytes | None]
     created_by: Mapped[UUID | None]
 
 

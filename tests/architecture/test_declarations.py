@@ -20,7 +20,7 @@ from jobs.kinds import KINDS, QUEUES
 
 ROOT = Path(__file__).parents[2]
 PROCESSES = {"web", "dispatcher", "worker-io", "worker-cpu", "beat", "flower"}
-SERVICES = {"postgres", "valkey", "prepare"}
+SERVICES = {"postgres", "valkey", "minio", "prepare", "prometheus", "grafana"}
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ class Making:
     def on_the_server(self) -> tuple[bool, bool]:
         """Whether its role and its database are there."""
         with closing(self.saga) as saga, psycopg.connect(self.superuser) as connection:
-            role = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (saga.role,)).fetchone()
+            role = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (saga.place.role,)).fetchone()
             base = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (saga.database,)).fetchone()
         return role is not None, base is not None
 
@@ -144,7 +144,7 @@ def hold_begin(making: Making) -> AbstractContextManager[Callable[[], None]]:
 
 def hold_role(making: Making) -> AbstractContextManager[Callable[[], None]]:
     with closing(making.saga) as saga:
-        return locked(making, sql.SQL("CREATE ROLE {}").format(sql.Identifier(saga.role)))
+        return locked(making, sql.SQL("CREATE ROLE {}").format(sql.Identifier(saga.place.role)))
 
 
 @contextmanager

@@ -180,3 +180,17 @@ def test_who_is_no_operator_is_refused(nexus: Nexus, logged_in: Account, argumen
 
     assert outcome.code == 2
     assert "[permission_denied]" in outcome.err
+
+
+def test_top_shows_queues_kinds_and_workers_at_a_look(nexus: Nexus, operator: Account, leading: None) -> None:
+    seen = nexus("top", "--once", "--json")
+    assert seen.code == 0, seen.err
+    assert {each["name"] for each in seen.json["queues"]} == set(QUEUES)
+    drawn = nexus("top", "--once")
+    assert drawn.code == 0, drawn.err
+    assert all(name in drawn.out for name in QUEUES)
+    assert "due" in drawn.out.splitlines()[0]
+
+
+def test_top_is_for_operators(nexus: Nexus, logged_in: Account) -> None:
+    assert nexus("top", "--once").code == 2

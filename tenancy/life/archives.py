@@ -1,0 +1,141 @@
+"""The archives of a tenant: their rows on the platform and their place in the tenant's bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Any, LiteralString
+from uuid import UUID
+
+from config.settings import Settings
+from domain.errors import NotFound, Permanent
+from providers.storage import Bucket
+from tenancy.access import Tenancy
+from tenancy.database import Database, Row, tenant_scope
+from tenancy.identity.keyset import keyset
+from tenancy.life.manifest import Manifest
+from tenancy.provisioning import MARK
+
+PREFIX = ".archives/"
+"""Where archives stand in the bucket; no archive holds them."""
+
+_COLUMNS: LiteralString = (
+    "id, kind, state, source_tenant_id, bytes, sha256, schema_version, rows, objects, taken_at, created_by, created_at"
+)
+_ALL: LiteralString = f"SELECT {_COLUMNS} FROM tenant_archives WHERE tenant_id = %(tenant_id)s"
+_BEGIN: LiteralString = f"""
+INSERT INTO tenant_archives (tenant_id, id, kind, source_tenant_id, created_by)
+VALUES (%(tenant_id)s, %(id)s, %(kind)s, %(tenant_id)s, %(by)s)
+ON CONFLICT (tenant_id, id) DO UPDATE SET state = 'writing'
+RETURNING {_COLUMNS}
+"""
+_READY: LiteralString = f"""
+UPDATE tenant_archives SET state = 'ready', source_tenant_id = %(source)s, bytes = %(bytes)s, sha256 = %(sha256)s,
+       schema_version = %(schema)s, rows = %(rows)s, objects = %(objects)s, taken_at = %(taken_at)s
+ WHERE tenant_id = %(tenant_id)s AND id = %(id)s RETURNING {_COLUMNS}
+"""
+_QUOTA: LiteralString = "SELECT storage_bytes FROM tenant_quotas WHERE tenant_id = %(tenant_id)s"
+
+
+def key_of(archive_id: UUID) -> str:
+    """The archive's key in the bucket."""
+    return f"{PREFIX}{archive_id}.zip"
+
+
+def is_content(key: str) -> bool:
+    """Whether an object is the tenant's own, and no archive or mark of the platform."""
+    return not key.startswith(PREFIX) and key != MARK
+
+
+def page(platform: Database, tenant_id: UUID, *, after: UUID | None, limit: int, newest_first: bool) -> list[Row]:
+    """Up to `limit` archives beyond the id `after`."""
+    parameters = {"tenant_id": tenant_id, "after": after, "limit": limit}
+    return platform.fetch(keyset(_ALL, "id", newest_first=newest_first), parameters, tenant_scope(tenant_id))
+
+
+def get(platform: Database, tenant_id: UUID, archive_id: UUID) -> Row:
+    """One archive. Raises `NotFound`."""
+    parameters = {"tenant_id": tenant_id, "id": archive_id}
+    rows = platform.fetch(f"{_ALL} AND id = %(id)s", parameters, tenant_scope(tenant_id))
+    if not rows:
+        raise NotFound(f"There is no archive {archive_id}.")
+    return rows[0]
+
+
+def begin(platform: Database, tenant_id: UUID, archive_id: UUID, kind: str, by: str) -> Row:
+    """Note that the archive is being written; beginning again is the same."""
+    parameters = {"tenant_id": tenant_id, "id": archive_id, "kind": kind, "by": by}
+    return platform.fetch(_BEGIN, parameters, tenant_scope(tenant_id))[0]
+
+
+def ready(platform: Database, tenant_id: UUID, archive_id: UUID, manifest: Manifest, size: int, sha256: str) -> Row:
+    """Note that the archive is whole and in the bucket. Raises `NotFound` if it was deleted meanwhile."""
+    parameters = {
+        "tenant_id": tenant_id, "id": archive_id, "source": UUID(manifest.tenant_id), "bytes": size, "sha256": sha256,
+        "schema": manifest.tenant_schema, "rows": manifest.rows, "objects": manifest.objects, "taken_at": manifest.taken_at,
+    }  # fmt: skip
+    rows = platform.fetch(_READY, parameters, tenant_scope(tenant_id))
+    if not rows:
+        raise NotFound(f"There is no archive {archive_id}.")
+    return rows[0]
+
+
+def delete(tenancy: Tenancy, tenant_id: UUID, archive_id: UUID) -> None:
+    """Remove the archive, the object first, so that no row is missed by who looks for what is left. Raises `NotFound`."""
+    get(tenancy.platform, tenant_id, archive_id)
+    tenancy.bucket(tenant_id).delete(key_of(archive_id))
+    tenancy.platform.fetch(
+        "DELETE FROM tenant_archives WHERE tenant_id = %(tenant_id)s AND id = %(id)s",
+        {"tenant_id": tenant_id, "id": archive_id},
+        tenant_scope(tenant_id),
+    )
+
+
+def store(
+    tenancy: Tenancy, tenant_id: UUID, manifest: Manifest, file: IO[bytes], size: int, sha256: str, by: str
+) -> Row:
+    """Put an archive that was brought, and checked, into the tenant's bucket. Bringing it again changes nothing.
+
+    Raises `Permanent` (`quota_exceeded`).
+    """
+    archive_id, platform, bucket = UUID(manifest.archive_id), tenancy.platform, tenancy.bucket(tenant_id)
+    parameters = {"tenant_id": tenant_id, "id": archive_id}
+    found = platform.fetch(f"{_ALL} AND id = %(id)s", parameters, tenant_scope(tenant_id))
+    if found and found[0]["state"] == "ready":
+        return found[0]
+    check_storage(platform, tenant_id, bucket, size)
+    begin(platform, tenant_id, archive_id, "upload", by)
+    file.seek(0)
+    bucket.put(key_of(archive_id), file, "application/zip")  # type: ignore[arg-type]  # an IO[bytes] is one
+    return ready(platform, tenant_id, archive_id, manifest, size, sha256)
+
+
+def ready_moments(platform: Database, tenant_id: UUID, kind: str) -> dict[UUID, Any]:
+    """When each whole archive of that kind was made."""
+    query: LiteralString = f"{_ALL} AND kind = %(kind)s AND state = 'ready'"
+    rows = platform.fetch(query, {"tenant_id": tenant_id, "kind": kind}, tenant_scope(tenant_id))
+    return {row["id"]: row["created_at"] for row in rows}
+
+
+def as_json(row: Mapping[str, Any]) -> dict[str, Any]:
+    """An archive's row for a job's result."""
+    return {name: str(value) if isinstance(value, UUID) else value for name, value in row.items()}
+
+
+def check_storage(platform: Database, tenant_id: UUID, bucket: Bucket, more: int) -> None:
+    """Raise `Permanent` (`quota_exceeded`) if the bucket with `more` bytes would be beyond the tenant's quota."""
+    rows = platform.fetch(_QUOTA, {"tenant_id": tenant_id}, tenant_scope(tenant_id))
+    most = rows[0]["storage_bytes"] if rows else None
+    if most is not None and sum(info.size for info in bucket.list()) + more > most:
+        raise Permanent(f"The quota of {most} bytes of storage does not allow {more} more.", code="quota_exceeded")
+
+
+@contextmanager
+def scratch(settings: Settings) -> Iterator[IO[bytes]]:
+    """A file without a name under `NEXUS_HOME`: it is gone with the process, however that ends."""
+    folder: Path = settings.home / "scratch"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with TemporaryFile(dir=folder) as file:
+        yield file

@@ -1,0 +1,185 @@
+"""What deploys the platform, held against schemas, against each other and against the code. No engine is needed."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+from check_jsonschema.builtin_schemas import get_builtin_schema
+from prometheus_client.parser import text_string_to_metric_families
+
+from config.settings import Settings
+from jobs.runtimes import Observed, observe
+from tenancy.access import Tenancy
+from tests.architecture.rendering import containers, render
+from web.app import create_app
+from workers.chores import _say_who_leads
+
+ROOT = Path(__file__).parents[2]
+KUBERNETES = ROOT / "deploy" / "kubernetes"
+FLAVOURS = ("base", "overlays/small", "overlays/cloud")
+PROCESSES = {"web", "dispatcher", "worker-io", "worker-cpu", "beat", "flower"}
+OF_THE_SERVERS = {
+    "POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD", "POSTGRES_INITDB_ARGS", "VALKEY_PASSWORD", "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD",
+    "GF_SECURITY_ADMIN_PASSWORD", "GF_ANALYTICS_REPORTING_ENABLED", "GF_ANALYTICS_CHECK_FOR_UPDATES", "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH",
+}  # fmt: skip
+"""Variables of PostgreSQL, Valkey, MinIO and Grafana, which are not ours to check."""
+
+
+def compose() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return found
+
+
+def workload(flavour: str, name: str) -> dict[str, Any]:
+    (found,) = [
+        one for one in render(KUBERNETES / flavour) if (one["kind"], one["metadata"]["name"]) == ("Deployment", name)
+    ]
+    return found
+
+
+@pytest.fixture(scope="module")
+def metrics(settings: Settings, engine_tenancy: Tenancy) -> Iterator[set[str]]:
+    """Names of all series that a scrape of this platform gives, once it has had a leader and run a job."""
+    _say_who_leads(engine_tenancy.platform)
+    observe(engine_tenancy.platform, {"system.ping": Observed().plus(0.001, failed=True)}, {})
+    app = create_app(settings)
+    with app.test_client() as client:
+        client.get("/health")
+        families = list(text_string_to_metric_families(client.get("/metrics").get_data(as_text=True)))
+    yield {name for family in families for name in (family.name, *(sample.name for sample in family.samples))}
+    app.extensions["nexus.tenancy"].dispose()
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_every_manifest_is_one_that_kubernetes_takes(flavour: str) -> None:
+    manifests = render(KUBERNETES / flavour)
+    assert len(manifests) > 10
+    for manifest in manifests:
+        kubernetes_validate.validate(manifest, "1.33", strict=True)
+
+
+def test_a_manifest_with_a_wrong_word_is_found() -> None:
+    broken = workload("base", "web")
+    broken["spec"]["replica"] = 3
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(broken, "1.33", strict=True)
+
+
+def test_the_compose_file_is_one_that_docker_takes() -> None:
+    jsonschema.validate(compose(), get_builtin_schema("vendor.compose-spec"))
+
+
+@pytest.mark.parametrize("workflow", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=lambda path: path.stem)
+def test_the_workflow_is_one_that_github_takes(workflow: Path) -> None:
+    parsed = yaml.load(workflow.read_text(), Loader=yaml.BaseLoader)  # the key `on` is no boolean there
+    assert set(parsed["jobs"]) == {"lint", "test", "image"}
+    jsonschema.validate(
+        yaml.safe_load(workflow.read_text().replace("\non:", '\n"on":')), get_builtin_schema("vendor.github-workflows")
+    )
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_kubernetes_runs_the_processes_of_supervisord(flavour: str) -> None:
+    parser = configparser.RawConfigParser(inline_comment_prefixes=(";",))
+    parser.read(ROOT / "supervisord.conf")
+    deployed = {one["metadata"]["name"] for one in render(KUBERNETES / flavour) if one["kind"] == "Deployment"}
+    assert deployed == PROCESSES
+    for name in PROCESSES:
+        supervised = shlex.split(parser[f"program:{name}"]["command"].replace("%%", "%"))
+        (container,) = containers(workload(flavour, name))
+        assert [part for part in container["command"] if not _differs(part)] == [
+            part for part in supervised if not _differs(part)
+        ]
+
+
+def _differs(part: str) -> bool:
+    return part.startswith(("--concurrency=", "--pidfile")) or "celerybeat-schedule" in part
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_no_container_of_ours_runs_as_root_or_writes_to_its_image(flavour: str) -> None:
+    ours = [one for one in render(KUBERNETES / flavour) if one["kind"] in {"Deployment", "Job"}]
+    assert len(ours) == len(PROCESSES) + 1
+    for manifest in ours:
+        pod = manifest["spec"]["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"], manifest["metadata"]["name"]
+        for container in containers(manifest):
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+            }  # fmt: skip
+            assert container["resources"]["limits"]["memory"]
+    for name in PROCESSES | {"prepare"}:
+        assert compose()["services"][name]["read_only"], name
+
+
+def test_every_variable_that_is_set_for_us_is_one_of_our_settings() -> None:
+    known = {field.alias for field in Settings.model_fields.values()}
+    (configuration,) = [one for one in render(KUBERNETES / "base") if one["kind"] == "ConfigMap"]
+    composed = {key for service in compose()["services"].values() for key in service.get("environment", {})}
+    in_the_image = set(re.findall(r"\b(NEXUS_[A-Z_]+)=", (ROOT / "deploy" / "Dockerfile").read_text()))
+    assert in_the_image >= {"NEXUS_ENV", "NEXUS_HOME"}
+    assert set(configuration["data"]) | (composed - OF_THE_SERVERS) | in_the_image <= known
+
+
+def test_workers_get_longer_to_stop_than_they_take() -> None:
+    longest = Settings.model_fields["worker_stop_seconds"].default
+    for name in ("worker-io", "worker-cpu", "web"):
+        assert workload("base", name)["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > longest
+        assert int(compose()["services"][name]["stop_grace_period"].removesuffix("s")) > longest
+
+
+def test_workers_follow_a_metric_that_exists(metrics: set[str]) -> None:
+    scaled = {one["metadata"]["name"]: one["spec"]["metrics"][0] for one in render(KUBERNETES / "overlays/cloud")
+              if one["kind"] == "HorizontalPodAutoscaler"}  # fmt: skip
+    assert set(scaled) == {"web", "worker-io", "worker-cpu"}
+    for name in ("worker-io", "worker-cpu"):
+        metric = scaled[name]["external"]["metric"]
+        (container,) = containers(workload("base", name))
+        served = container["command"][container["command"].index("-Q") + 1]
+        assert metric["name"] in metrics
+        assert metric["selector"]["matchExpressions"][0]["values"] == served.split(",")
+
+
+def expressions() -> list[tuple[str, str]]:
+    """Every expression of every alert and panel, with where it is."""
+    rules = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text())
+    found = [(rule["alert"], rule["expr"]) for group in rules["groups"] for rule in group["rules"]]
+    for path in sorted((ROOT / "deploy/grafana/dashboards").glob("*.json")):
+        board = json.loads(path.read_text())
+        found += [
+            (f"{path.stem}: {panel['title']}", target["expr"])
+            for panel in board["panels"]
+            for target in panel["targets"]
+        ]
+    return found
+
+
+def test_alerts_and_dashboards_name_only_metrics_that_exist(metrics: set[str]) -> None:
+    assert len(expressions()) > 20
+    missing = {
+        where: unknown
+        for where, expression in expressions()
+        if (unknown := set(re.findall(r"\bnexus_[a-z_]+", expression)) - metrics)
+    }
+    assert missing == {}
+
+
+def test_every_alert_has_a_runbook() -> None:
+    rules = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text())
+    for rule in (rule for group in rules["groups"] for rule in group["rules"]):
+        page = ROOT / rule["annotations"]["runbook"]
+        assert page.is_file(), f"{rule['alert']} wants {page.relative_to(ROOT)}"
+        assert page.stem == re.sub(r"(?<!^)(?=[A-Z])", "-", rule["alert"].removeprefix("Nexus")).lower()
+        assert {"## What it means", "## Look", "## Do"} <= set(page.read_text().splitlines())
+    runbooks = {Path(rule["annotations"]["runbook"]).name for group in rules["groups"] for rule in group["rules"]}
+    assert {path.name for path in (ROOT / "docs/operations").glob("*.md")} == runbooks | {"README.md"}

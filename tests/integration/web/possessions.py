@@ -1,0 +1,147 @@
+"""One of each thing that a tenant can own, made over the API, and a picture of all its rows to compare with later.
+
+A new route whose path names a new sort of thing needs an entry in `POSSESSIONS`; the matrix fails until it has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from psycopg import sql
+
+from bus.events import publish
+from bus.relay import relay
+from domain.identity.principals import system
+from domain.ids import new_id
+from jobs.submit import NewJob, submit
+from tenancy.access import Tenancy
+from tenancy.scopes import tenant_scope
+from tests.integration.web.callers import Caller
+from tests.integration.web.engine import run, run_queued
+
+V1 = "/api/v1"
+Ids = dict[str, str]
+
+SCHEDULE = {"name": "mine", "kind": "system.ping", "payload": {}, "cron": "0 7 * * *", "timezone": "UTC"}
+ENDPOINT = {"url": "https://example.com/hook", "event_types": ["notification.sent"], "description": "Mine"}
+PLAN = {"code": "team", "name": "Team", "amount": 2900, "currency": "eur", "interval": "month"}
+CUSTOMER = {"name": "Ada Lovelace", "email": "ada@example.com", "timezone": "Europe/Berlin"}
+DOCUMENT = {"title": "Secret", "body": "Secret."}
+
+BODIES: Mapping[str, Any] = {
+    "put_schedule": SCHEDULE, "replace_webhook_endpoint": ENDPOINT, "update": {"name": "Theirs"}, "put_document": DOCUMENT,
+}  # fmt: skip
+"""What is sent to operations that need a body to get as far as looking for the thing."""
+
+
+def _made(caller: Caller, path: str, body: Any) -> dict[str, Any]:
+    answer = caller.post(f"{V1}{path}", json=body)
+    assert answer.status_code in {200, 201, 202}, answer.text
+    made: dict[str, Any] = answer.json
+    return made
+
+
+def _job(caller: Caller, engine: Tenancy, _: Ids) -> Ids:
+    job_id = _made(caller, "/jobs", {"kind": "system.ping"})["id"]
+    run_queued(engine, caller.tenant_id, "system.ping")
+    return {"job_id": job_id}
+
+
+def _schedule(caller: Caller, _engine: Tenancy, _: Ids) -> Ids:
+    return {"schedule_id": _made(caller, "/schedules", SCHEDULE)["id"]}
+
+
+def _endpoint(caller: Caller, engine: Tenancy, _: Ids) -> Ids:
+    """An endpoint with an event and its delivery, which nobody sends."""
+    endpoint_id = _made(caller, "/webhook-endpoints", ENDPOINT)["id"]
+    with engine.platform.session(tenant_scope(caller.tenant_id)) as session:
+        event_id = publish(session, engine.vault(caller.tenant_id), "notification.sent", {"n": 1})
+    relay(engine)
+    [delivery] = caller.get(f"{V1}/webhook-endpoints/{endpoint_id}/deliveries").json["items"]
+    return {"endpoint_id": endpoint_id, "event_id": str(event_id), "delivery_id": delivery["id"]}
+
+
+def _invoice(caller: Caller, engine: Tenancy, _: Ids) -> Ids:
+    plan, customer = _made(caller, "/merchant/plans", PLAN), _made(caller, "/merchant/customers", CUSTOMER)
+    long_ago = (datetime.now(UTC) - timedelta(days=40)).isoformat()
+    _made(
+        caller, "/merchant/subscriptions", {"customer_id": customer["id"], "plan_id": plan["id"], "anchor_at": long_ago}
+    )
+    payload = {"until": datetime.now(UTC).isoformat()}
+    run(engine, caller.tenant_id, submit(engine, NewJob("billing.cycle", payload, system("beat", caller.tenant_id))).id)
+    return {"invoice_id": caller.get(f"{V1}/merchant/invoices").json["items"][0]["id"]}
+
+
+def _notification(caller: Caller, engine: Tenancy, _: Ids) -> Ids:
+    message = {"to": "ada@example.com", "subject": "Secret", "text": "Secret."}
+    sent = _made(caller, "/notifications/send", message)["id"]
+    run_queued(engine, caller.tenant_id, "notification.deliver")
+    return {"notification_id": sent}
+
+
+def _search(caller: Caller, engine: Tenancy, _: Ids) -> Ids:
+    body = {"q": "secret", "sources": ["documents"]}
+    asked = caller.post(f"{V1}/search", json=body, headers={"Prefer": "respond-async"})
+    run_queued(engine, caller.tenant_id, "search.query", "search.source")
+    return {"search_id": asked.json["search_id"]}
+
+
+def _document(caller: Caller, _engine: Tenancy, _: Ids) -> Ids:
+    name = f"secret-{new_id().hex}"
+    assert caller.put(f"{V1}/search/documents/{name}", json=DOCUMENT).status_code == 201
+    return {"external_id": name}
+
+
+def _identity(caller: Caller, _engine: Tenancy, _: Ids) -> Ids:
+    key = _made(caller, "/api-keys", {"name": "mine", "scopes": ["job:read"]})["id"]
+    [login, *_rest] = caller.get(f"{V1}/auth/sessions").json["items"]
+    role = caller.get(f"{V1}/roles").json["items"][0]["id"]
+    return {"key_id": key, "session_id": login["id"], "role_id": role, "user_id": str(caller.user_id)}
+
+
+def _tenant(caller: Caller, _engine: Tenancy, _: Ids) -> Ids:
+    return {"tenant_id": str(caller.tenant_id), "tenant": str(caller.tenant_id)}
+
+
+Maker = Callable[[Caller, Tenancy, Ids], Ids]
+
+POSSESSIONS: tuple[Maker, ...] = (
+    _tenant, _document, _job, _schedule, _endpoint, _invoice, _notification, _search, _identity,
+)  # fmt: skip
+"""Each makes something that the caller's tenant owns and gives its ids by the names that paths use; it gets those so far."""
+
+OF_THE_PLATFORM = {"name": "default"}
+"""Names in paths that belong to nobody."""
+
+
+def possess(caller: Caller, engine: Tenancy) -> Ids:
+    """One of each, by the names that paths use."""
+    ids: Ids = dict(OF_THE_PLATFORM)
+    for make in POSSESSIONS:
+        ids |= make(caller, engine, ids)
+    return ids
+
+
+_TABLES = """
+SELECT c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND has_table_privilege(c.oid, 'SELECT')
+   AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id')
+"""
+
+
+def picture(engine: Tenancy, caller: Caller) -> dict[str, str]:
+    """A digest of the tenant's rows in each table, on the platform and in its database."""
+    scope = tenant_scope(caller.tenant_id)
+    with engine.platform.session(scope) as platform, engine.session(caller.tenant_id) as own:
+        return {
+            f"{where}.{table}": session.connection().connection.cursor().execute(_digest(table), (caller.tenant_id,)).fetchone()[0]
+            for where, session in (("platform", platform), ("tenant", own))
+            for (table,) in session.connection().exec_driver_sql(_TABLES)
+        }  # fmt: skip
+
+
+def _digest(table: str) -> sql.Composed:
+    statement = "SELECT md5(coalesce(string_agg(t::text, E'\\n' ORDER BY t::text), '')) FROM {} t WHERE tenant_id = %s"
+    return sql.SQL(statement).format(sql.Identifier(table))
