@@ -49,18 +49,18 @@ def create_completion(completion: dict[str, Any]) -> Response:
     return completion_stream(tenancy(), watcher(), submitted.row)
 
 
-@blueprint.route("/llm/completions/<uuid:job_id>/events", methods=["GET"])
+@blueprint.route("/llm/completions/<uuid:completion_id>/events", methods=["GET"])
 @can("completion:read")
 @blueprint.response(200, {"type": "string"}, content_type="text/event-stream", description=_STREAM)
-def follow_completion(job_id: UUID) -> Response:
+def follow_completion(completion_id: UUID) -> Response:
     """Read a completion along while it comes, or again from where the client was.
 
     The id of a `text` event is its place; with `Last-Event-ID`, only what is newer comes. A completion that was asked for
     without `stream` comes as a whole at its end.
     """
-    row = get(tenancy(), tenant_id(), job_id)
+    row = get(tenancy(), tenant_id(), completion_id)
     if row["kind"] != "completion.create":
-        raise NotFound(f"There is no completion {job_id}.")
+        raise NotFound(f"There is no completion {completion_id}.")
     return completion_stream(tenancy(), watcher(), row)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from psycopg import sql
 
@@ -28,10 +29,13 @@ SCHEDULE = {"name": "mine", "kind": "system.ping", "payload": {}, "cron": "0 7 *
 ENDPOINT = {"url": "https://example.com/hook", "event_types": ["notification.sent"], "description": "Mine"}
 PLAN = {"code": "team", "name": "Team", "amount": 2900, "currency": "eur", "interval": "month"}
 CUSTOMER = {"name": "Ada Lovelace", "email": "ada@example.com", "timezone": "Europe/Berlin"}
+BUDGET = {"name": "Secret", "period": "month", "limit_micros": 1_000_000}
+PRICE = {"provider": "openai", "model": "secret-model", "input_micros": 1, "output_micros": 2}
 DOCUMENT = {"title": "Secret", "body": "Secret."}
 
 BODIES: Mapping[str, Any] = {
     "put_schedule": SCHEDULE, "replace_webhook_endpoint": ENDPOINT, "update": {"name": "Theirs"}, "put_document": DOCUMENT,
+    "put_budget": BUDGET, "put_price": PRICE,
 }  # fmt: skip
 """What is sent to operations that need a body to get as far as looking for the thing."""
 
@@ -81,6 +85,13 @@ def _notification(caller: Caller, engine: Tenancy, _: Ids) -> Ids:
     return {"notification_id": sent}
 
 
+def _llm(caller: Caller, engine: Tenancy, _: Ids) -> Ids:
+    asked = _made(caller, "/llm/completions", {"messages": [{"role": "user", "content": "Secret?"}]})["id"]
+    run(engine, caller.tenant_id, UUID(asked))
+    budget, price = _made(caller, "/llm/budgets", BUDGET), _made(caller, "/llm/prices", PRICE)
+    return {"completion_id": asked, "budget_id": budget["id"], "price_id": price["id"]}
+
+
 def _search(caller: Caller, engine: Tenancy, _: Ids) -> Ids:
     body = {"q": "secret", "sources": ["documents"]}
     asked = caller.post(f"{V1}/search", json=body, headers={"Prefer": "respond-async"})
@@ -108,7 +119,7 @@ def _tenant(caller: Caller, _engine: Tenancy, _: Ids) -> Ids:
 Maker = Callable[[Caller, Tenancy, Ids], Ids]
 
 POSSESSIONS: tuple[Maker, ...] = (
-    _tenant, _document, _job, _schedule, _endpoint, _invoice, _notification, _search, _identity,
+    _tenant, _document, _job, _schedule, _endpoint, _invoice, _notification, _llm, _search, _identity,
 )  # fmt: skip
 """Each makes something that the caller's tenant owns and gives its ids by the names that paths use; it gets those so far."""
 
