@@ -185,7 +185,7 @@ def _unreachable(_: str) -> Any:
 def test_an_attempt_that_breaks_off_is_taken_back_before_the_next_one_speaks(
     caller: Caller, engine: Tenancy, double: LlmDouble
 ) -> None:
-    double.script = ["cut"]
+    double.script = ["cut", "hold"]
     _, chunks = streaming(caller)
     job_id = UUID(events_of(next(chunks))[0][1]["id"])
     context, payload = claim_context(engine, job_id, system("test", caller.tenant_id))
@@ -193,7 +193,11 @@ def test_an_attempt_that_breaks_off_is_taken_back_before_the_next_one_speaks(
         HANDLERS[context.kind](context, payload)
     text = until_said("opens", chunks)
     again = replace(context, attempt=2)
-    result = HANDLERS[context.kind](again, payload)
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(HANDLERS[context.kind], again, payload)
+        text += until_said("restart", chunks) + until_said("opens", chunks)
+        double.released.set()
+        result = working.result(30)
     record(engine.platform, [succeeded(job_id, again.token, again.kind, result, engine.vault(caller.tenant_id))])
     events = events_of(text + "".join(chunks))
 
