@@ -21,6 +21,7 @@ from web.context import tenancy, tenant_id, watcher
 from web.jobs_response import accepted, new_job
 from web.listing import list_rows
 from web.pagination import Envelope
+from web.preferences import wants_async
 from web.schemas.base import page_schema
 from web.schemas.jobs import JobSchema
 from web.schemas.llm import ApiCallFilterSchema, ApiCallSchema, ModelListSchema
@@ -40,11 +41,11 @@ def create_completion(completion: dict[str, Any]) -> Response:
 
     Answers with the job; its result holds the text, who served it, the tokens and the cost. `Prefer: wait=30` waits for
     it. With `stream`, it answers with `text/event-stream` and the events of `GET /llm/completions/{id}/events`; a client that
-    leaves changes nothing, and may come back there. Repeating the request with the same `Idempotency-Key` answers with the
+    leaves changes nothing, and may come back there; with `Prefer: respond-async` it gets the job at once and reads along there. Repeating the request with the same `Idempotency-Key` answers with the
     same job.
     """
     submitted = submit(tenancy(), new_job("completion.create", completion))
-    if not completion["stream"]:
+    if not completion["stream"] or wants_async():
         return accepted(submitted)
     return completion_stream(tenancy(), watcher(), submitted.row)
 
