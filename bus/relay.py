@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, LiteralString
 from uuid import UUID
@@ -18,7 +19,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from bus.events import sealed
 from bus.subscribers import SUBSCRIBERS
-from domain.errors import NotFound
+from domain.errors import NotFound, Transient
 from domain.events import RETENTION, selects
 from domain.identity.principals import system
 from domain.ids import new_id
@@ -34,7 +35,9 @@ AT_ONCE = 100
 RESULT_LIMIT = 32_768
 """Bytes of a job's result, as JSON, that its event carries; a larger one is to be read from the job."""
 
-_WAITING: LiteralString = "SELECT id FROM events WHERE relay_at <= now() ORDER BY relay_at, id LIMIT %(limit)s"
+_WAITING: LiteralString = (
+    "SELECT id, tenant_id FROM events WHERE relay_at <= now() ORDER BY relay_at, id LIMIT %(limit)s"
+)
 _TAKE: LiteralString = """
 SELECT id, tenant_id, name, payload_sealed, job_id, endpoint_id FROM events
  WHERE relay_at <= now() AND (%(only)s::uuid IS NULL OR id = %(only)s)
@@ -66,7 +69,12 @@ def relay(tenancy: Tenancy) -> int:
     An event that cannot be relayed, for whatever reason, waits a minute and holds up neither the others nor the dispatcher.
     Raises what SQLAlchemy and psycopg raise when the database is away.
     """
-    waiting = [row["id"] for row in tenancy.platform.fetch(_WAITING, {"limit": AT_ONCE})]
+    rows = tenancy.platform.fetch(_WAITING, {"limit": AT_ONCE})
+    for tenant_id in {row["tenant_id"] for row in rows}:
+        # Now, for a master key may be at a service, and nothing is called while a transaction is open.
+        with suppress(NotFound, SealBroken, Transient):
+            tenancy.vault(tenant_id)
+    waiting = [row["id"] for row in rows]
     if not waiting or _relayed(tenancy, None):
         return len(waiting)
     for event_id in waiting:
@@ -122,7 +130,7 @@ class _Work:
             payload = (
                 None if event["payload_sealed"] is not None else sealed(_of_job(event, job, vault), event["id"], vault)
             )
-        except (NotFound, SealBroken):
+        except (NotFound, SealBroken, Transient):
             log.warning("event.keys_unavailable", event_id=str(event["id"]), tenant_id=str(event["tenant_id"]))
             self._later.append({"id": event["id"]})
             return

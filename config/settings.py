@@ -83,6 +83,8 @@ class Settings(BaseSettings):
     broker_url: BrokerUrl | None = Field(None, alias="BROKER_URL")
     broker_queues: Literal["classic", "quorum"] = Field("classic", alias="NEXUS_BROKER_QUEUES")
     master_keys: Annotated[SecretStr | None, NoDecode] = Field(None, alias="NEXUS_MASTER_KEYS")
+    kms_endpoint: str | None = Field(None, alias="NEXUS_KMS_ENDPOINT")
+    kms_region: str = Field("us-east-1", alias="NEXUS_KMS_REGION")
 
     default_tier: Literal["dedicated", "pooled"] = Field("dedicated", alias="NEXUS_DEFAULT_TIER")
     tenant_engine_limit: int = Field(32, ge=1, le=10_000, alias="NEXUS_TENANT_ENGINE_LIMIT")
@@ -98,6 +100,7 @@ class Settings(BaseSettings):
     backup_hours: float = Field(0.0, ge=0, le=8760, alias="NEXUS_BACKUP_HOURS")
     archive_limit_bytes: int = Field(10_737_418_240, ge=1024, alias="NEXUS_ARCHIVE_LIMIT_BYTES")
     batch_limit: int = Field(64, ge=1, le=256, alias="NEXUS_BATCH_LIMIT")
+    audit_retention_days: int = Field(400, ge=30, le=36_500, alias="NEXUS_AUDIT_RETENTION_DAYS")
 
     max_body_bytes: int = Field(1_048_576, ge=1024, le=104_857_600, alias="NEXUS_MAX_BODY_BYTES")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field((), alias="NEXUS_CORS_ORIGINS")
@@ -132,8 +135,11 @@ class Settings(BaseSettings):
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
 
     @cached_property
-    def master_key_ring(self) -> tuple[tuple[str, bytes], ...]:
-        """Master keys as (id, 32 bytes), the first one active. Written as `id:base64,id:base64`."""
+    def master_key_ring(self) -> tuple[tuple[str, bytes | None], ...]:
+        """Master keys as (id, 32 bytes), the first one active; None for one that AWS KMS holds.
+
+        Written as `id:base64`, or `kms:` and the key's ARN or alias, separated by commas. At least one is `id:base64`.
+        """
         if self.master_keys is None:
             raise SettingsError("NEXUS_MASTER_KEYS: missing; `nexus up` makes one for the embedded platform")
         return _parse_key_ring(self.master_keys.get_secret_value())
@@ -175,10 +181,10 @@ class Settings(BaseSettings):
     def login_role(self, group: str) -> tuple[str, str]:
         """Name and password of this platform's login role in a group.
 
-        Both are derived from the oldest master key and the platform's database, so that no process must be told them
-        and two platforms on one server do not share an account.
+        Both are derived from the oldest master key that stands in the environment, and the platform's database, so that
+        no process must be told them and two platforms on one server do not share an account.
         """
-        _, oldest = self.master_key_ring[-1]
+        oldest = [key for _, key in self.master_key_ring if key is not None][-1]
         database = urlsplit(self.owner_dsn).path
 
         def derived(what: str) -> str:
@@ -209,20 +215,29 @@ def with_address(dsn: str, address: str) -> str:
     return urlunsplit((parts.scheme, netloc, parts.path, other.query, ""))
 
 
-def _parse_key_ring(text: str) -> tuple[tuple[str, bytes], ...]:
-    ring: list[tuple[str, bytes]] = []
-    for entry in filter(None, (part.strip() for part in text.split(","))):
-        key_id, _, encoded = entry.partition(":")
-        try:
-            key = base64.b64decode(encoded, validate=True)
-        except binascii.Error:
-            key = b""
-        if not key_id or len(key) != 32:
-            raise SettingsError("NEXUS_MASTER_KEYS: each key is `id:base64` of 32 random bytes, separated by commas")
-        ring.append((key_id, key))
-    if not ring or len({key_id for key_id, _ in ring}) != len(ring):
-        raise SettingsError("NEXUS_MASTER_KEYS: at least one key, and every id once")
+_AT_KMS = ("kms:arn:", "kms:alias/")
+
+
+def _parse_key_ring(text: str) -> tuple[tuple[str, bytes | None], ...]:
+    ring = [_parse_master_key(entry) for entry in filter(None, (part.strip() for part in text.split(",")))]
+    if not any(key for _, key in ring) or len({key_id for key_id, _ in ring}) != len(ring):
+        raise SettingsError("NEXUS_MASTER_KEYS: at least one `id:base64` key, and every id once")
     return tuple(ring)
+
+
+def _parse_master_key(entry: str) -> tuple[str, bytes | None]:
+    if entry.startswith(_AT_KMS):
+        return entry, None
+    key_id, _, encoded = entry.partition(":")
+    try:
+        key = base64.b64decode(encoded, validate=True)
+    except binascii.Error:
+        key = b""
+    if not key_id or len(key) != 32:
+        raise SettingsError(
+            "NEXUS_MASTER_KEYS: each key is `id:base64` of 32 random bytes, or `kms:` and an ARN or alias, separated by commas"
+        )
+    return key_id, key
 
 
 def load(**overrides: object) -> Settings:

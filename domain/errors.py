@@ -94,6 +94,26 @@ class EmailTaken(NexusError):
     code, status, title = "email_taken", 409, "An account with this email exists"
 
 
+class SystemRole(NexusError):
+    code, status, title = "system_role", 409, "System roles cannot be changed"
+
+
+class RoleInUse(NexusError):
+    code, status, title = "role_in_use", 409, "Members or groups hold the role"
+
+
+class GroupInUse(NexusError):
+    code, status, title = "group_in_use", 409, "Other groups stand below the group"
+
+
+class GroupCycle(NexusError):
+    code, status, title = "group_cycle", 409, "A group cannot stand below itself"
+
+
+class PermissionInUse(NexusError):
+    code, status, title = "permission_in_use", 409, "Roles hold the permission"
+
+
 class UniqueKeyTaken(NexusError):
     code, status, title = "unique_key_taken", 409, "A live job holds this unique key"
 

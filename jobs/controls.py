@@ -17,6 +17,7 @@ from domain.errors import NotFound
 from domain.ids import parse_id
 from domain.jobs.limits import Limits
 from jobs.kinds import KINDS, QUEUES
+from tenancy.audit import audited
 from tenancy.database import RELAXED, Database
 from tenancy.scopes import operator_scope
 
@@ -72,7 +73,9 @@ ON CONFLICT (scope, name) DO UPDATE SET drain = p.drain OR excluded.drain
 RETURNING {_SHOWN}
 """
 
-_RESUME: LiteralString = "DELETE FROM dispatch_pauses WHERE scope = %(scope)s AND name = %(name)s"
+_RESUME: LiteralString = (
+    "DELETE FROM dispatch_pauses WHERE scope = %(scope)s AND name = %(name)s RETURNING reason, drain"
+)
 
 _LIST: LiteralString = f"SELECT {_SHOWN} FROM dispatch_pauses ORDER BY scope, name"
 
@@ -111,13 +114,17 @@ def pause(platform: Database, scope: Scope, name: str, *, by: str, reason: str =
     """
     _check(platform, scope, name)
     parameters = {"scope": scope, "name": name, "reason": reason, "drain": drain, "by": by}
-    return Pause(**platform.fetch(_PAUSE, parameters, operator_scope())[0])
+    shown = {"reason": reason, "drain": drain}
+    operators = operator_scope()
+    statement = audited(_PAUSE, parameters, operators, f"{scope}.paused", f"{scope}:{name}", after=shown)
+    return Pause(**platform.fetch(*statement, operators)[0])
 
 
 def resume(platform: Database, scope: Scope, name: str) -> None:
     """Let it go on, if it was paused at all. Raises `NotFound` for what does not exist."""
     _check(platform, scope, name)
-    platform.fetch(_RESUME, {"scope": scope, "name": name}, operator_scope())
+    operators, parameters = operator_scope(), {"scope": scope, "name": name}
+    platform.fetch(*audited(_RESUME, parameters, operators, f"{scope}.resumed", f"{scope}:{name}"), operators)
 
 
 def pauses(platform: Database) -> list[Pause]:

@@ -12,6 +12,7 @@ from jobs.hints import hints
 from jobs.kinds import RETENTION, retentions
 from jobs.rows import COLUMNS, KEPT, LIVE, PUBLIC_STATE, JobRow
 from tenancy.access import Tenancy
+from tenancy.audit import audited
 from tenancy.database import tenant_scope
 
 _RELATIVES: LiteralString = f"""
@@ -89,8 +90,8 @@ def cancel_family(tenancy: Tenancy, tenant_id: UUID, job_id: UUID) -> JobRow | N
     Either way, what is asked for a job holds for the children that it has by now.
     """
     parameters = {"id": job_id, "tenant_id": tenant_id, **retentions()}
-    changed, children = tenancy.platform.fetch_many(
-        [(_CANCEL, parameters), (_CANCEL_CHILDREN, parameters)], tenant_scope(tenant_id)
-    )
+    scope = tenant_scope(tenant_id)
+    cancel = audited(_CANCEL, parameters, scope, "job.cancelled", f"job:{job_id}")
+    changed, children = tenancy.platform.fetch_many([cancel, (_CANCEL_CHILDREN, parameters)], scope)
     hints(tenancy.settings).changed(row["id"] for row in [*changed, *children])
     return changed[0] if changed else None

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import structlog
 
-from domain.errors import InvalidPayload, NotFound, PayloadTooLarge, PermissionDenied, UnknownKind
+from domain.errors import InvalidPayload, NotFound, PayloadTooLarge, PermissionDenied, Transient, UnknownKind
 from domain.identity.principals import Principal
 from domain.schedules.missed import Missed, due
 from domain.schedules.reasons import Reason
@@ -83,11 +83,12 @@ def fire_due(tenancy: Tenancy, now: datetime) -> int:
     found = tenancy.platform.fetch(_DUE, parameters)
     if not found:
         return 0
-    owners = {key: _owner(tenancy, *key) for key in {(row["tenant_id"], row["principal"]) for row in found}}
+    asked = {key: _owner(tenancy, *key) for key in {(row["tenant_id"], row["principal"]) for row in found}}
+    owners = {key: owner for key, owner in asked.items() if owner is not None}
     with tenancy.platform.session(NO_SCOPE) as session:
         connection = session.connection()
         locked = connection.exec_driver_sql(_LOCK, {"now": now, "ids": [row["id"] for row in found]}).mappings().all()
-        # One whose owner changed in between is left to the next round.
+        # One whose owner changed in between is left to the next round, as is one whose keys cannot be had for now.
         rows = [dict(row) for row in locked if (row["tenant_id"], row["principal"]) in owners]
         most = min(CATCH_UP_PER_ROUND, PERIODS_PER_ROUND // max(1, len(rows)))
         steps = [_guarded(tenancy, row, owners[row["tenant_id"], row["principal"]], now, most) for row in rows]
@@ -105,11 +106,14 @@ def period_key(schedule_id: UUID, period: datetime) -> str:
     return f"{INTERNAL}schedule:{schedule_id}:{period.astimezone(UTC).isoformat()}"
 
 
-def _owner(tenancy: Tenancy, tenant_id: UUID, subject: str) -> _Owner:
+def _owner(tenancy: Tenancy, tenant_id: UUID, subject: str) -> _Owner | None:
+    """None if a later round has to look again."""
     try:
         vault = tenancy.vault(tenant_id)
     except (NotFound, SealBroken):
         vault = None
+    except Transient:
+        return None
     return _Owner(permissions_of(tenancy.platform, subject, tenant_id), vault)
 
 

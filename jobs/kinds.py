@@ -18,7 +18,9 @@ from domain.webhooks.delivery import MAX_ATTEMPTS, RETRY_SECONDS
 from jobs.payloads.billing import BillingCycleSchema, WebhookProcessSchema
 from jobs.payloads.completions import CompletionCreateSchema, CompletionVerifySchema, EmbeddingCreateSchema
 from jobs.payloads.events import EventHandleSchema, WebhookDeliverSchema
+from jobs.payloads.fleet import FleetDriftSchema, FleetMigrateSchema
 from jobs.payloads.isolation import VerifyIsolationSchema
+from jobs.payloads.keys import DestroyKeysSchema, RewrapKeysSchema, RotateKeysSchema
 from jobs.payloads.notifications import NotificationDeliverSchema
 from jobs.payloads.search import SearchQuerySchema, SearchSourceSchema
 from jobs.payloads.system import PingSchema, TenantCompensateSchema, TenantProvisionSchema
@@ -34,6 +36,8 @@ from jobs.payloads.tenants import (
 PROVIDER_RETRY = RetryPolicy(max_attempts=8, base_delay=1.0, max_delay=600.0)
 WEBHOOK_RETRY = RetryPolicy(MAX_ATTEMPTS, base_delay=float(RETRY_SECONDS[0]), max_delay=60.0)
 """The handler asks for the waits of the Standard Webhooks schedule, which are longer than these."""
+
+UPKEEP_RETRY = RetryPolicy(max_attempts=20, base_delay=1.0, max_delay=300.0)
 
 QUICK_RETRY = RetryPolicy(max_attempts=5, base_delay=0.2, max_delay=5.0)
 
@@ -78,6 +82,22 @@ KINDS: dict[str, Kind] = {
         Kind(
             "tenant.compensate", "provisioning", TenantCompensateSchema, None, RetryPolicy(10, 1.0, 600.0),
             timedelta(minutes=10), batchable=False, needs_active_tenant=False,
+        ),
+        Kind(
+            "tenant.rotate_keys", "provisioning", RotateKeysSchema, "tenant:update", UPKEEP_RETRY, timedelta(hours=2),
+            batchable=False,
+        ),
+        Kind(
+            "tenant.destroy_keys", "provisioning", DestroyKeysSchema, None, UPKEEP_RETRY, timedelta(hours=2), batchable=False,
+        ),
+        Kind(
+            "system.rewrap_keys", "provisioning", RewrapKeysSchema, None, UPKEEP_RETRY, timedelta(hours=2), batchable=False,
+        ),
+        Kind(
+            "fleet.migrate", "provisioning", FleetMigrateSchema, None, UPKEEP_RETRY, timedelta(hours=6), batchable=False,
+        ),
+        Kind(
+            "fleet.drift", "provisioning", FleetDriftSchema, None, QUICK_RETRY, timedelta(hours=2), batchable=False,
         ),
         _of_life("suspend", TenantTurnSchema),
         _of_life("resume", TenantTurnSchema),

@@ -8,6 +8,7 @@ from uuid import UUID
 from domain.errors import PreconditionFailed
 from domain.jobs.limits import UNLIMITED, Limits, default_burst
 from jobs.controls import check_tenant
+from tenancy.audit import audited
 from tenancy.database import Database, Row
 from tenancy.scopes import operator_scope
 
@@ -53,7 +54,9 @@ def put(platform: Database, tenant_id: UUID, limits: Limits, *, version: int, by
         "tenant_id": tenant_id, "weight": limits.weight, "max_running": limits.max_running,
         "rate_per_second": limits.rate_per_second, "burst": burst, "version": version, "by": by,
     }  # fmt: skip
-    rows = platform.fetch(_PUT, parameters, operator_scope())
+    shown = {name: parameters[name] for name in ("weight", "max_running", "rate_per_second", "burst")}
+    statement = audited(_PUT, parameters, operator_scope(), "tenant.limited", f"tenant:{tenant_id}", after=shown)
+    rows = platform.fetch(*statement, operator_scope())
     if not rows:
         raise PreconditionFailed("The limits were changed meanwhile; read them again.")
     return {"tenant_id": tenant_id, **rows[0]}

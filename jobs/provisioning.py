@@ -7,7 +7,7 @@ from uuid import UUID
 
 import structlog
 
-from domain.errors import NotFound, UniqueKeyTaken
+from domain.errors import NotFound, Transient, UniqueKeyTaken
 from domain.identity.principals import Principal, system
 from jobs.rows import LIVE
 from jobs.submit import INTERNAL, NewJob, Submitted, submit
@@ -76,7 +76,7 @@ def submit_compensations(tenancy: Tenancy) -> int:
             submitted += submit(tenancy, NewJob("tenant.compensate", {}, who, unique_key="compensate")).created
         except UniqueKeyTaken:
             continue
-        except (NotFound, SealBroken):
+        except (NotFound, SealBroken, Transient):
             # One tenant whose keys cannot be read must not keep the others from being undone.
             log.warning("tenant.compensation_impossible", tenant_id=str(row["tenant_id"]))
             continue

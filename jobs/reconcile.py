@@ -9,7 +9,7 @@ from uuid import UUID
 
 import structlog
 
-from domain.errors import NotFound
+from domain.errors import NotFound, Transient
 from jobs.hints import hints
 from jobs.outcomes import lost, record
 from tenancy.access import Tenancy
@@ -76,7 +76,7 @@ def _vault(tenancy: Tenancy, tenant_id: UUID) -> Vault | None:
     """None if the keys cannot be had: one tenant's trouble must not keep the others' jobs from coming back."""
     try:
         return tenancy.vault(tenant_id)
-    except (NotFound, SealBroken):
+    except (NotFound, SealBroken, Transient):
         return None
 
 

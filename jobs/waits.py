@@ -15,7 +15,7 @@ from uuid import UUID
 
 import structlog
 
-from domain.errors import DependencyFailed, NotFound
+from domain.errors import DependencyFailed, NotFound, Transient
 from domain.jobs.families import AfterPolicy, Verdict, verdict
 from jobs.hints import hints
 from jobs.kinds import RETENTION, retentions
@@ -174,7 +174,7 @@ class Waits:
         """The sealed error; None where the tenant's keys cannot be had: the code tells then."""
         try:
             vault = self.tenancy.vault(row["tenant_id"])
-        except (NotFound, SealBroken):
+        except (NotFound, SealBroken, Transient):
             return None
         described = {
             "code": DependencyFailed.code,

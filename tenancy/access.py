@@ -19,8 +19,9 @@ from tenancy.database import Database, Row, tenant_scope
 from tenancy.directory import TenantDirectory, TenantRecord
 from tenancy.engines import TenantEngines
 from tenancy.guard import refuse_privileges
+from tenancy.masters import open_ring
 from tenancy.reach import Unreachable
-from tenancy.vault import MasterRing, Vault
+from tenancy.vault import Vault
 
 PLATFORM_PATIENCE_SECONDS = 20.0
 """No statement of ours on the platform database takes near as long, unless it stands still."""
@@ -31,7 +32,7 @@ class Tenancy:
 
     def __init__(self, settings: Settings, role: Literal["web", "engine"]):
         self.settings = settings
-        self.ring = MasterRing(settings.master_key_ring)
+        self.ring = open_ring(settings)
         dsn = settings.web_dsn if role == "web" else settings.engine_dsn
         self._variable = "DATABASE_WEB_URL" if role == "web" else "DATABASE_ENGINE_URL"
         self._pooled = settings.database_pooler_url is not None

@@ -26,6 +26,7 @@ from models.platform import Tenant, User
 from tenancy.budget import check_budget
 from tenancy.database import Database
 from tenancy.identity.signing_keys import ensure_signing_key
+from tenancy.masters import open_ring
 from tenancy.migrations import upgrade
 from tenancy.provisioning import create_tenant
 from tenancy.scopes import operator_scope, user_scope
@@ -39,7 +40,6 @@ from tenancy.servers import (
     template_name,
     with_database,
 )
-from tenancy.vault import MasterRing
 
 DEFAULT_ADMIN = "admin@example.com"
 
@@ -149,19 +149,14 @@ def _ensure_pool(connection: psycopg.Connection[Any], settings: Settings) -> Non
     database = pool_database(settings)
     name, password = settings.login_role("nexus_pool")
     ensure_login_role(connection, name, password)
-    clone_template(connection, database)
+    clone_template(connection, database)  # one that is there is migrated by a wave, as every tenant's database
     restrict_connect(connection, database, name)
-    pool = Database(with_database(settings, database), pool_size=1, application_name="nexus pool")
-    try:
-        upgrade("tenant", pool)
-    finally:
-        pool.dispose()
     grant_tables(with_database(settings, database), name)
 
 
 def _ensure_administrator(settings: Settings) -> Prepared:
     web = Database(settings.web_dsn, pool_size=1, application_name="nexus prepare")
-    ring = MasterRing(settings.master_key_ring)
+    ring = open_ring(settings)
     try:
         ensure_signing_key(web, ring)
         with web.session(operator_scope()) as session:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -105,6 +106,14 @@ class TenantDirectory:
         with self._lock:
             self._cache.pop(tenant_id, None)
 
+    def _keys_now(self, tenant_id: UUID) -> Mapping[int, bytes]:
+        """For a vault that met a key that it does not know: who rotated may be another process."""
+        self.forget(tenant_id)
+        try:
+            return self.get(tenant_id).vault.keys
+        except NotFound:
+            return {}
+
     def _read(self, tenant_id: UUID) -> TenantRecord:
         rows = self._platform.fetch(_READ, {"tenant_id": tenant_id}, tenant_scope(tenant_id))
         if not rows or not rows[0]["keys"]:
@@ -116,6 +125,7 @@ class TenantDirectory:
                 version: self._ring.unwrap(key_id, bytes.fromhex(wrapped), data_key_place(tenant_id, version))
                 for version, key_id, wrapped in row["keys"]
             },
+            lambda: self._keys_now(tenant_id),
         )
 
         def opened(column: str) -> str | None:

@@ -12,6 +12,7 @@ import psycopg
 from config.settings import Settings
 from domain.errors import Transient
 from tenancy.access import Tenancy
+from tenancy.audit import audited
 from tenancy.database import Database, Row, tenant_scope
 from tenancy.seizing import seize
 
@@ -46,20 +47,20 @@ class Hold:
         except psycopg.OperationalError as error:
             raise Transient("The tenant's database server failed.", code="server_unavailable") from error
 
-    def take(self, statement: LiteralString, **parameters: Any) -> bool:
+    def take(self, statement: LiteralString, *, noting: str | None = None, **parameters: Any) -> bool:
         """Shut out everybody else, then raise the tenant's version by `statement`, which returns it; False if it is not in a
-        state for that.
+        state for that. With `noting`, the audit is told of this action.
         """
         with self.server():
             self._confirm()
-        rows = self._write(statement, parameters)
+        rows = self._write(statement, parameters, noting)
         if rows:
             self.version = rows[0]["version"]
         return bool(rows)
 
-    def update(self, statement: LiteralString, **parameters: Any) -> Row:
+    def update(self, statement: LiteralString, *, noting: str | None = None, **parameters: Any) -> Row:
         """Write to the tenant's row as long as its version is the one that this hold raised it to; what it returns."""
-        rows = self._write(statement, {**parameters, "version": self.version})
+        rows = self._write(statement, {**parameters, "version": self.version}, noting)
         if not rows:
             raise superseded()
         return rows[0]
@@ -71,10 +72,11 @@ class Hold:
             self._seized = None
         self._owner.dispose()
 
-    def _write(self, statement: LiteralString, parameters: dict[str, Any]) -> list[Row]:
-        rows = self.tenancy.platform.fetch(
-            statement, {**parameters, "id": self.tenant_id}, tenant_scope(self.tenant_id)
-        )
+    def _write(self, statement: LiteralString, parameters: dict[str, Any], noting: str | None) -> list[Row]:
+        scope, bound = tenant_scope(self.tenant_id), {**parameters, "id": self.tenant_id}
+        if noting is not None:
+            statement, bound = audited(statement, bound, scope, noting, f"tenant:{self.tenant_id}")
+        rows = self.tenancy.platform.fetch(statement, bound, scope)
         self.tenancy.directory.forget(self.tenant_id)
         return rows
 

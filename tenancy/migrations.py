@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, LiteralString
 
 from alembic import command
 from alembic.config import Config
@@ -16,6 +18,9 @@ from tenancy.database import Database
 
 History = Literal["platform", "tenant"]
 
+_alembic = threading.Lock()
+"""Alembic keeps what it is doing in module globals, so a process runs one migration at a time."""
+
 
 def config(history: History) -> Config:
     """Alembic's configuration of one history; needs no `alembic.ini`."""
@@ -25,27 +30,38 @@ def config(history: History) -> Config:
     return configuration
 
 
+@cache
+def revisions(history: History) -> tuple[str, ...]:
+    """Every revision that this code knows, the newest first."""
+    scripts = ScriptDirectory.from_config(config(history))
+    if scripts.get_current_head() is None:  # which raises if there are several
+        raise LookupError(f"the {history} history has no revision")
+    return tuple(script.revision for script in scripts.walk_revisions())
+
+
 def head(history: History) -> str:
     """The newest revision that this code knows."""
-    revision = ScriptDirectory.from_config(config(history)).get_current_head()
-    if revision is None:
-        raise LookupError(f"the {history} history has no revision")
-    return revision
+    return revisions(history)[0]
 
 
-def known(history: History) -> tuple[str, ...]:
-    """Every revision that this code knows, the oldest first."""
-    found = ScriptDirectory.from_config(config(history)).walk_revisions()
-    return tuple(each.revision for each in found)[::-1]
+def older(history: History) -> list[str]:
+    """The revisions before the newest. A database at none of ours was migrated by newer code."""
+    return list(revisions(history)[1:])
 
 
-def upgrade(history: History, database: Database) -> str:
-    """Bring the database to `head`, one runner at a time; returns the revision it is at."""
+def upgrade(history: History, database: Database, *, lock_timeout: LiteralString | None = None) -> str:
+    """Bring the database to `head`, one runner at a time; returns the revision it is at.
+
+    With `lock_timeout`, as PostgreSQL writes times, a lock that is not to be had ends it; nothing has changed then.
+    """
     wanted = head(history)
     with database.engine.begin() as connection:
+        if lock_timeout is not None:
+            connection.execute(text("SELECT set_config('lock_timeout', :limit, true)"), {"limit": lock_timeout})
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('nexus migrations'))"))
         if MigrationContext.configure(connection).get_current_revision() != wanted:
             configuration = config(history)
             configuration.attributes["connection"] = connection
-            command.upgrade(configuration, "head")
+            with _alembic:
+                command.upgrade(configuration, "head")
     return wanted

@@ -68,10 +68,11 @@ class Pool:
 class OwnDatabase:
     """A database and a login role of the tenant's own on the platform's server."""
 
-    def __init__(self, settings: Settings, tenant_id: UUID, vault: Vault):
+    def __init__(self, settings: Settings, tenant_id: UUID, vault: Vault, dsn: str | None = None):
+        """`dsn` is the account that is there already. It tells the role once the key that it was derived from is gone."""
         self._settings = settings
         self.database = f"nexus_t_{tenant_id.hex}"
-        self.role, self._password = role_of(vault)
+        self.role, self._password = role_of(vault) if dsn is None else account_of(dsn)
         self.dsn = with_credentials(settings.owner_dsn, self.role, self._password, self.database)
 
     def steps(self, server: Server) -> list[tuple[str, Step]]:
@@ -108,6 +109,12 @@ class OwnDatabase:
 def role_of(vault: Vault) -> tuple[str, str]:
     """Name and password of the tenant's own login role."""
     return f"nexus_r_{_derived(vault, 'role')[:24]}", _derived(vault, "password")
+
+
+def account_of(dsn: str) -> tuple[str, str]:
+    """Name and password in a DSN."""
+    known = psycopg.conninfo.conninfo_to_dict(dsn)
+    return str(known["user"]), str(known["password"])
 
 
 def _derived(vault: Vault, what: str) -> str:

@@ -17,6 +17,7 @@ from domain.identity.permissions import SYSTEM_ROLES
 from domain.ids import new_id
 from models.platform import Membership, MembershipRole, Role, RolePermission, Tenant, TenantKey
 from tenancy.access import Tenancy
+from tenancy.audit import record
 from tenancy.directory import BucketAddress, TenantRecord
 from tenancy.holding import Hold, anyone, superseded
 from tenancy.migrations import head
@@ -63,6 +64,7 @@ def create_tenant(
     )
     session.add(MembershipRole(tenant_id=tenant_id, user_id=owner_id, role_id=roles["owner"].id))
     session.flush()
+    record(session, "tenant.created", f"tenant:{tenant_id}", after={"name": name, "tier": tier, "owner_id": owner_id})
     return NewTenant(tenant_id, Vault(tenant_id, {1: key}))
 
 
@@ -177,4 +179,4 @@ def place_of(settings: Settings, record: TenantRecord, tier: str | None = None) 
     """Where a tenant of that tier lives; without one, of its own tier."""
     if (tier or record.tier) == "pooled":
         return Pool(settings)
-    return OwnDatabase(settings, record.id, record.vault)
+    return OwnDatabase(settings, record.id, record.vault, record.dsn if record.tier == "dedicated" else None)

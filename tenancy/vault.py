@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from providers.kms.base import KeyRefused, KeyService
+
 _HEADER = struct.Struct(">BH")
 _FORMAT = 1
 _NONCE_BYTES = 12
+_LENGTH = struct.Struct(">H")
+"""In front of what a key service wrapped."""
 
 
 class SealBroken(Exception):
@@ -45,47 +49,98 @@ def _number(sealed: bytes) -> int:
 
 @dataclass(frozen=True, slots=True)
 class MasterRing:
-    """The platform's master keys as (id, 32 bytes), the first one active."""
+    """The platform's master keys as (id, 32 bytes), the first one active; None for one that `service` holds.
 
-    keys: tuple[tuple[str, bytes], ...] = field(repr=False)
+    Under a key of the service each secret has a key of its own, which the service made and can open: what is wrapped may be
+    of any size, and the service sees none of it. Wrapping and unwrapping then raise `Transient` while it is away.
+    """
+
+    keys: tuple[tuple[str, bytes | None], ...] = field(repr=False)
+    service: KeyService | None = field(default=None, repr=False)
 
     @property
     def active_id(self) -> str:
         return self.keys[0][0]
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """All ids, the active one first."""
+        return tuple(key_id for key_id, _ in self.keys)
+
+    @property
+    def oldest(self) -> bytes:
+        """The oldest key that is in the ring itself: it authenticates what outlives a rotation."""
+        return [key for _, key in self.keys if key is not None][-1]
+
     def wrap(self, secret: bytes, place: str) -> tuple[str, bytes]:
         """Seal a data or signing key under the active master key; returns the master key's id and the sealed bytes."""
-        return self.active_id, _seal(self.keys[0][1], 0, secret, place.encode())
+        key_id, key = self.keys[0]
+        if key is not None:
+            return key_id, _seal(key, 0, secret, place.encode())
+        own, wrapped = self._service().make(key_id, place)
+        return key_id, _LENGTH.pack(len(wrapped)) + wrapped + _seal(own, 0, secret, place.encode())
 
     def unwrap(self, key_id: str, wrapped: bytes, place: str) -> bytes:
         """Open what `wrap` sealed at the same place; raises `SealBroken`."""
         for candidate, key in self.keys:
             if candidate == key_id:
-                return _open(key, wrapped, place.encode())
+                return _open(key, wrapped, place.encode()) if key is not None else self._ask(key_id, wrapped, place)
         raise SealBroken(f"master key {key_id} is not in the ring")
+
+    def _ask(self, key_id: str, wrapped: bytes, place: str) -> bytes:
+        if len(wrapped) < _LENGTH.size:
+            raise SealBroken(f"a wrapped key is cut off at {place}")
+        end = _LENGTH.size + int(_LENGTH.unpack_from(wrapped)[0])
+        try:
+            own = self._service().open(key_id, wrapped[_LENGTH.size : end], place)
+        except KeyRefused:
+            raise SealBroken(f"the key service does not open a key at {place}") from None
+        return _open(own, wrapped[end:], place.encode())
+
+    def _service(self) -> KeyService:
+        if self.service is None:
+            raise LookupError("a ring with a key at a service, but without the service")
+        return self.service
 
 
 @dataclass(frozen=True, slots=True)
 class Vault:
-    """One tenant's data keys by number; the highest seals, all open."""
+    """One tenant's data keys by number; the highest seals, all open.
+
+    `look_again` reads the keys afresh: a number that this vault does not know was made by a rotation since.
+    """
 
     tenant_id: UUID
     keys: Mapping[int, bytes] = field(repr=False)
+    look_again: Callable[[], Mapping[int, bytes]] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def newest(self) -> int:
+        """The number of the key that seals."""
+        return max(self.keys)
 
     def seal(self, plaintext: bytes, table: str, column: str, row: UUID) -> bytes:
         """Seal a value for exactly one place."""
-        number = max(self.keys)
+        number = self.newest
         return _seal(self.keys[number], number, plaintext, self._place(table, column, row))
 
     def open(self, sealed: bytes, table: str, column: str, row: UUID) -> bytes:
         """Open a value sealed for this place; raises `SealBroken`."""
-        key = self.keys.get(_number(sealed))
+        number = _number(sealed)
+        key = self.keys.get(number)
+        if key is None and self.look_again is not None:
+            key = self.look_again().get(number)
         if key is None:
             raise SealBroken("the data key that sealed this value is gone")
         return _open(key, sealed, self._place(table, column, row))
 
     def _place(self, table: str, column: str, row: UUID) -> bytes:
         return f"{self.tenant_id}|{table}|{column}|{row}".encode()
+
+
+def sealed_under(number: int) -> bytes:
+    """How every value begins that the data key of that number has sealed; for finding them where they are stored."""
+    return _HEADER.pack(_FORMAT, number)
 
 
 def new_data_key() -> bytes:

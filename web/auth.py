@@ -8,7 +8,7 @@ reads holds now, so a revoked session, key or permission ends at the next reques
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any, Literal, ParamSpec, TypeVar
 from uuid import UUID
@@ -29,6 +29,7 @@ from domain.identity.api_keys import PREFIX, parse_api_key
 from domain.identity.permissions import ALL
 from domain.identity.principals import Principal
 from domain.ids import parse_id
+from tenancy.audit import current_origin, set_origin
 from tenancy.identity.principals import Caller, of_api_key, of_session
 from web import tokens
 from web.context import principal, tenancy
@@ -164,6 +165,7 @@ def _identify() -> Caller:
     caller = _caller(_selected_tenant())
     who: Principal = caller.principal
     g.principal = who
+    set_origin(replace(current_origin(), actor=who.subject, user_id=who.user_id))
     structlog.contextvars.bind_contextvars(
         principal=who.subject, tenant_id=None if who.tenant_id is None else str(who.tenant_id)
     )

@@ -80,10 +80,9 @@ def read_page(arguments: Mapping[str, Any]) -> Page:
 
 def _seal(filters: Mapping[str, Any]) -> bytes:
     """The key that authenticates cursors of this list: the platform's oldest master key, bound to the list."""
-    _, oldest = tenancy().ring.keys[-1]
     who = g.get("principal")
     place = [request.path, str(who and (who.tenant_id or who.subject)), sorted(filters.items())]
-    return hmac.digest(oldest, b"cursor\0" + json.dumps(place, default=str).encode(), hashlib.sha256)
+    return hmac.digest(tenancy().ring.oldest, b"cursor\0" + json.dumps(place, default=str).encode(), hashlib.sha256)
 
 
 def _write(last: UUID, seal: bytes) -> str:

@@ -1,4 +1,4 @@
-"""What ties a request to its logs and jobs: the request id, the trace, and the log context of the request.
+"""What ties a request to its logs, its jobs and the audit: the request id, the trace, and the context of the request.
 
 A client's `X-Request-ID` is taken over if it is 1 to 128 characters of `A-Za-z0-9._-`, otherwise one is made.
 `traceparent` follows W3C Trace Context.
@@ -11,6 +11,9 @@ import secrets
 
 import structlog
 from flask import Flask, Response, g, request
+
+from domain.audit.entries import Origin
+from tenancy.audit import set_origin
 
 HEADER = "X-Request-ID"
 
@@ -53,6 +56,7 @@ def _begin() -> None:
     g.request_id = sent if _REQUEST_ID.fullmatch(sent) else g.trace_id
     request.environ["nexus.request_id"] = g.request_id  # for the access log, which is written after the context is gone
     structlog.contextvars.bind_contextvars(request_id=g.request_id, trace_id=g.trace_id)
+    set_origin(Origin("anonymous", request_id=g.request_id, address=request.remote_addr))
 
 
 def _tell(response: Response) -> Response:

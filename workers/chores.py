@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import LiteralString
 
 from bus import relay
@@ -21,6 +21,7 @@ from jobs.kinds import QUEUES
 from jobs.publisher import Publisher
 from jobs.waits import Waits
 from tenancy.access import Tenancy
+from tenancy.audit.sealing import prune, seal_waiting
 from tenancy.database import Database
 from tenancy.sweeping import sweep
 
@@ -53,6 +54,7 @@ class Every:
 def chores(tenancy: Tenancy, publisher: Publisher, steady: Steady) -> list[Every]:
     """All of them, for one term of a leader. What they make due, the round that does them dispatches."""
     platform, waits = tenancy.platform, Waits(tenancy)
+    kept = timedelta(days=tenancy.settings.audit_retention_days)
     return [
         Every(1.0, lambda: _say_who_leads(platform)),
         # what a crash left half done
@@ -65,6 +67,8 @@ def chores(tenancy: Tenancy, publisher: Publisher, steady: Steady) -> list[Every
         Every(0.1, lambda: fire_due(tenancy, datetime.now(UTC))),
         Every(0.1, lambda: relay.relay(tenancy)),
         Every(0.2, waits.look),
+        # what is noted of changes
+        Every(0.5, lambda: seal_waiting(platform)),
         # what operators see
         Every(3.0, Meter(platform, QUEUES)),
         # what is past its time
@@ -75,6 +79,7 @@ def chores(tenancy: Tenancy, publisher: Publisher, steady: Steady) -> list[Every
         Every(60.0, lambda: relay.expire(tenancy)),
         Every(60.0, waits.forget),
         Every(3600.0, lambda: retention.turn_months(platform)),
+        Every(3600.0, lambda: prune(platform, kept)),
     ]
 
 

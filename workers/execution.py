@@ -11,6 +11,7 @@ import psycopg
 import structlog
 from sqlalchemy.exc import OperationalError
 
+from domain.audit.entries import Origin
 from domain.errors import Cancelled, NotFound, NotNow, Permanent, Transient
 from domain.ids import new_id
 from domain.jobs.states import JobState
@@ -21,6 +22,7 @@ from jobs.leases import ClaimedRow, claim
 from jobs.messages import Item
 from jobs.outcomes import Outcome, failed, keyless, succeeded
 from jobs.rows import open_json
+from tenancy.audit import acting
 from tenancy.gathering import Gathering
 from tenancy.vault import SealBroken
 from workers.pulse import Held
@@ -80,7 +82,7 @@ def _outcome(runtime: Runtime, row: ClaimedRow, entry: Held) -> Outcome:
     job_id, kind = row["id"], row["kind"]
     try:
         vault = runtime.tenancy.vault(row["tenant_id"])
-    except (NotFound, SealBroken, OperationalError, psycopg.OperationalError):
+    except (NotFound, SealBroken, Transient, OperationalError, psycopg.OperationalError):
         log.warning("job.keys_unavailable", job_id=str(job_id), tenant_id=str(row["tenant_id"]), exc_info=True)
         return keyless(job_id, entry.token, kind, row["attempt"], row["max_attempts"], draw())
     facts = {"job_id": str(job_id), "tenant_id": str(row["tenant_id"]), "kind": kind, "attempt": row["attempt"]}
@@ -92,7 +94,8 @@ def _outcome(runtime: Runtime, row: ClaimedRow, entry: Held) -> Outcome:
             payload = payload_schema(kind).load(
                 open_json(bytes(row["payload_sealed"]), "payload_sealed", job_id, vault)
             )
-            result = HANDLERS[kind](context, payload)
+            with acting(Origin(f"job:{job_id}", context.principal.user_id, row["request_id"])):
+                result = HANDLERS[kind](context, payload)
             outcome = succeeded(job_id, entry.token, kind, result, vault)
         except Exception as error:
             # Whatever a handler raises is an outcome of its job and never of its neighbours.

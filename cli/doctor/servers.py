@@ -98,21 +98,21 @@ def _revision(connection: Any) -> str | None:
 
 
 def _schema(revision: str | None) -> Finding:
-    from tenancy.migrations import known
+    from tenancy.migrations import revisions
 
-    revisions = known("platform")
+    known = revisions("platform")
     if revision is None:
         return odd("schema", "the database is empty", "run `nexus prepare` (`nexus up` does)")
-    if revision not in revisions:
+    if revision not in known:
         return bad(
             "schema",
             f"is at {revision}, which this version does not know: it is newer",
             "install the newer version again, or restore a backup",
         )
-    if revision != revisions[-1]:
+    if revision != known[0]:
         return odd(
             "schema",
-            f"is at {revision}, and this version knows {revisions[-1]}",
+            f"is at {revision}, and this version knows {known[0]}",
             "run `nexus prepare` (`nexus up` does)",
         )
     return good("schema", revision)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable
 
 from domain.errors import FieldError, InvalidPayload
 
@@ -21,14 +22,17 @@ CATALOG: dict[str, tuple[str, ...]] = {
     "event": ("read",),
     "webhook_endpoint": ("create", "read", "update", "delete"),
     "user": ("read",),
-    "role": ("read",),
+    "role": ("create", "read", "update", "delete"),
+    "group": ("create", "read", "update", "delete"),
+    "permission": ("create", "delete"),
     "api_key": ("create", "read", "delete"),
     "tenant": ("read", "update", "delete", "suspend", "export", "restore"),
+    "audit": ("read",),
 }
 """Every permission that a route or a kind asks for. A test holds the catalog and the routes together."""
 
 ALL = frozenset(f"{resource}:{action}" for resource, actions in CATALOG.items() for action in actions)
-_READ = frozenset(name for name in ALL if name.endswith(":read"))
+_READ = frozenset(name for name in ALL if name.endswith(":read")) - {"audit:read"}
 _WORKED_ON = {"job", "schedule", "notification", "completion", "search", "document"}
 _WORK = frozenset(name for name in ALL if name.partition(":")[0] in _WORKED_ON)
 
@@ -40,19 +44,56 @@ SYSTEM_ROLES: dict[str, frozenset[str]] = {
 }
 
 
-def parse(text: str) -> str:
+_OWN = re.compile(r"[a-z][a-z0-9_]{0,49}:[a-z][a-z0-9_]{0,49}")
+
+
+def parse(text: str, own: Collection[str] = ()) -> str:
     """The catalog's spelling of a permission; `action:resource` (`create:invoice`) is accepted as an alias.
 
-    Raises `InvalidPayload` for a permission that does not exist.
+    `own` are the tenant's own permissions beside the catalog's. Raises `InvalidPayload` for one that does not exist.
     """
-    first, _, second = text.partition(":")
-    for candidate in (f"{first}:{second}", f"{second}:{first}"):
-        if candidate in ALL:
+    for candidate in (text, _turned(text)):
+        if candidate in ALL or candidate in own:
             return candidate
     raise InvalidPayload(
         f"There is no permission {text!r}.",
         errors=(FieldError("/permission", "unknown_permission", "Not in the catalog."),),
     )
+
+
+def parse_all(texts: Iterable[str], own: Collection[str] = (), pointer: str = "/permissions") -> frozenset[str]:
+    """As `parse` for each of a list. Raises `InvalidPayload` that points at each one which does not exist."""
+    found: set[str] = set()
+    faults: list[FieldError] = []
+    for index, text in enumerate(texts):
+        try:
+            found.add(parse(text, own))
+        except InvalidPayload as error:
+            faults.append(FieldError(f"{pointer}/{index}", "unknown_permission", error.detail))
+    if faults:
+        raise InvalidPayload("Some permissions do not exist; GET /api/v1/permissions lists them.", errors=tuple(faults))
+    return frozenset(found)
+
+
+def parse_own(text: str) -> str:
+    """The name of a permission that a tenant makes for itself: `resource:action`, and none of the catalog's, turned or not.
+
+    Raises `InvalidPayload`.
+    """
+    if not _OWN.fullmatch(text):
+        raise _bad_name("invalid", "Must be `resource:action` of lower-case letters, digits and underscores.")
+    if text in ALL or _turned(text) in ALL:
+        raise _bad_name("taken", "The platform has this permission.")
+    return text
+
+
+def _turned(text: str) -> str:
+    first, _, second = text.partition(":")
+    return f"{second}:{first}"
+
+
+def _bad_name(code: str, detail: str) -> InvalidPayload:
+    return InvalidPayload("The permission cannot be made.", errors=(FieldError("/name", code, detail),))
 
 
 def effective(role_permissions: Iterable[str], scopes: Iterable[str] | None) -> frozenset[str]:

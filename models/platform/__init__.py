@@ -2,9 +2,12 @@
 
 from models.base import PlatformBase
 from models.platform.api_keys import ApiKey
+from models.platform.audit import AuditAnchor, AuditEntry, AuditSeal, AuditUnsealed
 from models.platform.dispatch import DispatchPause, TenantLimits
 from models.platform.events import Event
 from models.platform.external_events import ExternalEvent
+from models.platform.fleet import FleetFailure, FleetWave
+from models.platform.groups import Group, GroupMember, GroupRole, Permission
 from models.platform.idempotent_requests import IdempotentRequest
 from models.platform.job_families import JobDependency, JobWait
 from models.platform.jobs import Job, JobKey
@@ -13,15 +16,17 @@ from models.platform.schedules import Schedule
 from models.platform.sessions import RefreshToken, Session
 from models.platform.signing_keys import SigningKey
 from models.platform.tenant_life import ErasureCertificate, TenantArchive, TenantQuotas, TenantUsage
-from models.platform.tenants import Tenant, TenantKey
+from models.platform.tenants import MasterKey, Tenant, TenantKey
 from models.platform.users import User
 from models.platform.webhook_endpoints import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from models.platform.workers import KindRuntime, Leader, QueueBacklog, TenantRuntime, Worker, WorkerJobs
 
 __all__ = [
-    "ApiKey", "DispatchPause", "ErasureCertificate", "Event", "ExternalEvent", "IdempotentRequest", "Job", "JobDependency", "JobKey",
-    "JobWait", "KindRuntime", "Leader", "Membership", "MembershipRole", "PlatformBase", "QueueBacklog",
-    "RefreshToken", "Role", "RolePermission", "Schedule", "Session", "SigningKey", "Tenant",
-    "TenantArchive", "TenantKey", "TenantLimits", "TenantQuotas", "TenantRuntime", "TenantUsage", "User", "WebhookAttempt", "WebhookDelivery", "WebhookEndpoint", "Worker",
+    "ApiKey", "AuditAnchor", "AuditEntry", "AuditSeal", "AuditUnsealed", "DispatchPause", "ErasureCertificate",
+    "Event", "ExternalEvent", "FleetFailure", "FleetWave", "Group", "GroupMember", "GroupRole", "IdempotentRequest",
+    "Job", "JobDependency", "JobKey", "JobWait", "KindRuntime", "Leader", "MasterKey", "Membership",
+    "MembershipRole", "Permission", "PlatformBase", "QueueBacklog", "RefreshToken", "Role", "RolePermission",
+    "Schedule", "Session", "SigningKey", "Tenant", "TenantArchive", "TenantKey", "TenantLimits", "TenantQuotas",
+    "TenantRuntime", "TenantUsage", "User", "WebhookAttempt", "WebhookDelivery", "WebhookEndpoint", "Worker",
     "WorkerJobs",
 ]  # fmt: skip

@@ -20,7 +20,9 @@ class Role(Owned, Created, PlatformBase):
     )
 
     name: Mapped[str]
+    description: Mapped[str] = mapped_column(server_default="")
     is_system: Mapped[bool] = mapped_column(server_default="false")
+    version: Mapped[int] = mapped_column(server_default="1")
 
 
 class RolePermission(PlatformBase):
@@ -55,6 +57,7 @@ class MembershipRole(PlatformBase):
             ["tenant_id", "user_id"], ["memberships.tenant_id", "memberships.user_id"], ondelete="CASCADE"
         ),
         ForeignKeyConstraint(["tenant_id", "role_id"], ["roles.tenant_id", "roles.id"], ondelete="CASCADE"),
+        Index("ix_membership_roles_role_id", "tenant_id", "role_id"),
     )
 
     tenant_id: Mapped[UUID] = mapped_column(primary_key=True)

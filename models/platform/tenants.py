@@ -29,6 +29,7 @@ class Tenant(Identified, Created, PlatformBase):
             name="state",
         ),
         Index("ix_tenants_billing_due", "billing_due_at", postgresql_where=text("billing_due_at IS NOT NULL")),
+        Index("ix_tenants_schema_version", "schema_version", "database_name"),
         Index("ix_tenants_unsettled", "id", postgresql_where=text("state IN ('provisioning', 'failed')")),
         Index("ix_tenants_erase_at", "erase_at", postgresql_where=text("erase_at IS NOT NULL")),
         Index("ix_tenants_migrating", "id", postgresql_where=text("state = 'migrating'")),
@@ -57,11 +58,27 @@ class Tenant(Identified, Created, PlatformBase):
 
 
 class TenantKey(PlatformBase, Created):
-    """A data key, wrapped by the master key `master_key_id`. Destroying the rows erases all that they sealed."""
+    """A data key, wrapped by the master key `master_key_id`. Destroying the rows erases all that they sealed.
+
+    The highest version seals. `job_id` is the rotation that made it. `retired_at` is when all that an older one had sealed
+    was sealed anew; its row stays a while for what nobody could reseal (`tenancy.rotation`).
+    """
 
     __tablename__ = "tenant_keys"
+    __table_args__ = (Index("uq_tenant_keys_job_id", "tenant_id", "job_id", unique=True),)
 
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"), primary_key=True)
     version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     master_key_id: Mapped[str]
     wrapped: Mapped[bytes]
+    job_id: Mapped[UUID | None]
+    retired_at: Mapped[datetime | None]
+
+
+class MasterKey(PlatformBase, Created):
+    """What is remembered of a master key, never the key: since when it has sealed nothing new."""
+
+    __tablename__ = "master_keys"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    retired_at: Mapped[datetime | None]

@@ -10,6 +10,7 @@ from uuid import UUID
 from domain.errors import NotFound
 from domain.identity.api_keys import mint_api_key
 from domain.ids import new_id
+from tenancy.audit import audited
 from tenancy.database import Database, Row, tenant_scope
 from tenancy.identity.keyset import keyset
 
@@ -26,7 +27,7 @@ RETURNING {_COLUMNS}
 _LIVE: LiteralString = f"SELECT {_COLUMNS} FROM api_keys WHERE tenant_id = %(tenant_id)s AND revoked_at IS NULL"
 _REVOKE: LiteralString = """
 UPDATE api_keys SET revoked_at = now()
- WHERE tenant_id = %(tenant_id)s AND id = %(id)s AND revoked_at IS NULL RETURNING id
+ WHERE tenant_id = %(tenant_id)s AND id = %(id)s AND revoked_at IS NULL RETURNING id, name, scopes
 """
 
 
@@ -46,20 +47,16 @@ def create(
     """
     key_id = key_id or new_id()
     minted = mint_api_key(tenant_id, key_id)
-    rows = platform.fetch(
-        _INSERT,
-        {
-            "id": key_id,
-            "tenant_id": tenant_id,
-            "user_id": user_id,
-            "name": name,
-            "secret_hash": minted.secret_hash,
-            "last_four": minted.last_four,
-            "scopes": sorted(set(scopes)),
-            "expires_at": expires_at,
-        },
-        tenant_scope(tenant_id),
-    )
+    scope = tenant_scope(tenant_id)
+    shown = {"user_id": user_id, "name": name, "scopes": sorted(set(scopes)), "expires_at": expires_at}
+    row = {
+        **shown,
+        "id": key_id,
+        "tenant_id": tenant_id,
+        "secret_hash": minted.secret_hash,
+        "last_four": minted.last_four,
+    }
+    rows = platform.fetch(*audited(_INSERT, row, scope, "api_key.created", f"api_key:{key_id}", after=shown), scope)
     if not rows:
         raise NotFound(f"The API key {key_id} is revoked.")
     return rows[0], minted.text
@@ -75,5 +72,10 @@ def page(
 
 def revoke(platform: Database, tenant_id: UUID, key_id: UUID) -> None:
     """End a key; it stops working at its next request. Raises `NotFound` for another tenant's or a revoked one."""
-    if not platform.fetch(_REVOKE, {"tenant_id": tenant_id, "id": key_id}, tenant_scope(tenant_id)):
+    scope = tenant_scope(tenant_id)
+    statement = audited(
+        _REVOKE, {"tenant_id": tenant_id, "id": key_id}, scope, "api_key.revoked", f"api_key:{key_id}",
+        before_columns="jsonb_build_object('name', name, 'scopes', scopes)",
+    )  # fmt: skip
+    if not platform.fetch(*statement, scope):
         raise NotFound(f"There is no API key {key_id}.")

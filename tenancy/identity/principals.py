@@ -11,13 +11,18 @@ from domain.identity.permissions import effective
 from domain.identity.principals import Principal
 from domain.ids import parse_id
 from tenancy.database import Database, tenant_scope
+from tenancy.identity.authorization import GROUPS_OF
 from tenancy.scopes import user_scope
 
-_PERMISSIONS: LiteralString = """
-ARRAY(SELECT DISTINCT p.permission
-        FROM membership_roles r JOIN role_permissions p ON p.tenant_id = r.tenant_id AND p.role_id = r.role_id
-       WHERE r.tenant_id = m.tenant_id AND r.user_id = m.user_id)
+_PERMISSIONS: LiteralString = f"""
+ARRAY({GROUPS_OF}
+      SELECT DISTINCT p.permission FROM role_permissions p
+       WHERE p.tenant_id = m.tenant_id AND p.role_id IN (
+             SELECT r.role_id FROM membership_roles r WHERE r.tenant_id = m.tenant_id AND r.user_id = m.user_id
+              UNION ALL
+             SELECT r.role_id FROM within w JOIN group_roles r ON r.tenant_id = m.tenant_id AND r.group_id = w.group_id))
 """
+"""Of the membership `m`: by the member's roles, by those of the member's groups, and by those of the groups above them."""
 
 _SESSION: LiteralString = f"""
 SELECT u.is_operator, t.id AS tenant_id, t.state AS tenant_state, {_PERMISSIONS} AS permissions

@@ -21,6 +21,7 @@ from domain.identity.sessions import (
 )
 from domain.ids import new_id
 from models.platform import RefreshToken, Session, User
+from tenancy.audit import audited, record
 from tenancy.database import NO_SCOPE, Database, Row
 
 _LIST: LiteralString = """
@@ -33,7 +34,7 @@ UPDATE sessions SET revoked_at = now(), revoked_reason = %(reason)s
 """
 _REVOKE_ALL: LiteralString = """
 UPDATE sessions SET revoked_at = now(), revoked_reason = 'logout_all'
- WHERE user_id = %(user_id)s AND revoked_at IS NULL
+ WHERE user_id = %(user_id)s AND revoked_at IS NULL RETURNING id
 """
 
 
@@ -81,6 +82,7 @@ def open_session(
 def bind_session(transaction: Transaction, session_id: UUID, device: Device, tenant_id: UUID) -> Login:
     """Begin a session bound to a tenant, which ends when the one it came from would have. Checks no membership."""
     origin = transaction.get_one(Session, session_id)
+    record(transaction, "session.bound", f"session:{session_id}", after={"tenant_id": tenant_id})
     return open_session(transaction, origin.user_id, device, tenant_id=tenant_id, ends_at=origin.expires_at)
 
 
@@ -104,13 +106,14 @@ def sessions_of(platform: Database, user_id: UUID) -> list[Row]:
 
 def revoke(platform: Database, user_id: UUID, session_id: UUID) -> None:
     """End one session of the user. Raises `NotFound` if it is not the user's or has ended."""
-    if not platform.fetch(_REVOKE, {"user_id": user_id, "id": session_id, "reason": "logout"}):
+    asked = {"user_id": user_id, "id": session_id, "reason": "logout"}
+    if not platform.fetch(*audited(_REVOKE, asked, NO_SCOPE, "session.revoked", f"session:{session_id}")):
         raise NotFound(f"There is no live session {session_id}.")
 
 
 def revoke_all(platform: Database, user_id: UUID) -> None:
     """End every session of the user."""
-    platform.fetch(_REVOKE_ALL, {"user_id": user_id})
+    platform.fetch(*audited(_REVOKE_ALL, {"user_id": user_id}, NO_SCOPE, "session.all_revoked", f"user:{user_id}"))
 
 
 def _exchange(transaction: Transaction, token_hash: bytes) -> Login | None:
@@ -135,6 +138,7 @@ def _exchange(transaction: Transaction, token_hash: bytes) -> Login | None:
         raise Unauthenticated("The refresh token has expired; sign in again.")
     if verdict is Exchange.REVOKE:
         session.revoked_at, session.revoked_reason = now, "refresh_token_reused"
+        record(transaction, "session.token_reused", f"session:{session.id}", after={"user_id": session.user_id})
         return None
     if verdict is Exchange.ROTATE:
         _retire_tokens(transaction, session.id, now)

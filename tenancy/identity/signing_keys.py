@@ -29,6 +29,10 @@ INSERT INTO signing_keys (id, public, private_sealed)
 SELECT %(id)s, %(public)s, %(sealed)s WHERE NOT EXISTS (SELECT 1 FROM signing_keys WHERE retired_at IS NULL)
 """
 _READ: LiteralString = "SELECT id, public, private_sealed FROM signing_keys WHERE retired_at IS NULL ORDER BY id DESC"
+_READ_ALL: LiteralString = "SELECT id, private_sealed FROM signing_keys"
+_REPLACE: LiteralString = """
+UPDATE signing_keys SET private_sealed = %(new)s WHERE id = %(id)s AND private_sealed = %(old)s RETURNING id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,23 @@ def ensure_signing_key(platform: Database, ring: MasterRing) -> None:
         "sealed": master_key_id.encode() + b"\0" + sealed,
     }
     platform.fetch_many([(_LOCK, {}), (_INSERT_FIRST, parameters)])
+
+
+def rewrap_signing_keys(platform: Database, ring: MasterRing) -> int:
+    """Seal anew, under the active master key, each private key that another one seals; returns how many.
+
+    Raises `SealBroken` if its master key is not in the ring, and `Transient` while a key service is away.
+    """
+    written = 0
+    for row in platform.fetch(_READ_ALL, {}):
+        old = bytes(row["private_sealed"])
+        master_key_id, _, sealed = old.partition(b"\0")
+        if master_key_id.decode() == ring.active_id:
+            continue
+        key_id, again = ring.wrap(ring.unwrap(master_key_id.decode(), sealed, _place(row["id"])), _place(row["id"]))
+        new = {"id": row["id"], "old": old, "new": key_id.encode() + b"\0" + again}
+        written += len(platform.fetch(_REPLACE, new))
+    return written
 
 
 class SigningKeys:

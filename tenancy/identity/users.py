@@ -10,6 +10,7 @@ from domain.errors import EmailTaken, NotFound
 from domain.identity.sessions import lock_delay
 from domain.ids import new_id
 from models.platform import User
+from tenancy.audit import audited, record
 from tenancy.database import NO_SCOPE, Database, Row
 from tenancy.identity.sessions import Device, Login, open_session
 
@@ -43,7 +44,10 @@ class Candidate:
 
 def register(platform: Database, *, email: str, name: str, password_hash: str) -> Row:
     """Make an account for a normalised email. Raises `EmailTaken`."""
-    rows = platform.fetch(_INSERT, {"id": new_id(), "email": email, "name": name, "password_hash": password_hash})
+    user_id = new_id()
+    account = {"id": user_id, "email": email, "name": name, "password_hash": password_hash}
+    shown = {"email": email, "name": name}
+    rows = platform.fetch(*audited(_INSERT, account, NO_SCOPE, "user.registered", f"user:{user_id}", after=shown))
     if not rows:
         raise EmailTaken(f"An account with the email {email} exists; sign in instead.")
     return rows[0]
@@ -70,4 +74,7 @@ def finish_login(platform: Database, candidate: Candidate, device: Device, *, re
         user.failed_logins, user.locked_until = 0, None
         if rehashed is not None:
             user.password_hash = rehashed
-        return open_session(transaction, candidate.user_id, device)
+        login = open_session(transaction, candidate.user_id, device)
+        session = {"session_id": login.session_id, "user_agent": device.user_agent[:256]}
+        record(transaction, "login.succeeded", f"user:{candidate.user_id}", after=session)
+        return login

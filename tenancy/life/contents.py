@@ -37,6 +37,10 @@ PLATFORM: tuple[Contents, ...] = (
     Contents("role_permissions", Return.MERGE),
     Contents("memberships", Return.MERGE),
     Contents("membership_roles", Return.MERGE),
+    Contents("permissions", Return.MERGE),
+    Contents("groups", Return.MERGE),
+    Contents("group_members", Return.MERGE),
+    Contents("group_roles", Return.MERGE),
     Contents("schedules"),
     Contents("webhook_endpoints"),
     Contents("events", settle="UPDATE events SET relay_at = NULL WHERE tenant_id = %s AND relay_at IS NOT NULL"),
@@ -73,6 +77,11 @@ LEFT_OUT: dict[str, str] = {
     "tenant_usage": "what counts against the quota",
     "tenant_archives": "an archive holds no archive",
     "erasure_certificates": "the platform's proof",
+    "fleet_failures": "the operator's, not the tenant's",
+    "audit_entries": "the record of what was done, which a restore must not put back",
+    "audit_unsealed": "of the record",
+    "audit_seals": "of the record",
+    "audit_anchors": "of the record",
 }
 
 

@@ -24,6 +24,7 @@ from domain.errors import Permanent, Transient
 from domain.ids import new_id
 from models.base import PlatformBase
 from tenancy.access import Tenancy
+from tenancy.audit import record
 from tenancy.database import tenant_scope
 from tenancy.holding import Hold
 from tenancy.life.contents import tenant_tables
@@ -35,7 +36,9 @@ from tenancy.provisioning import place_of
 T = TypeVar("T")
 Progress = Callable[[int, int | None, str], None]
 
-KEPT = frozenset({"erasure_certificates", "tenant_keys"})
+AUDIT = frozenset({"audit_entries", "audit_unsealed", "audit_seals", "audit_anchors"})
+"""Who did what, which outlives the tenant until it is past its own time: nobody can remove it before."""
+KEPT = AUDIT | {"erasure_certificates", "tenant_keys"}
 """The proof; and the keys, which go last."""
 
 _BEGIN: LiteralString = """
@@ -167,6 +170,8 @@ class Erasure:
             if connection.exec_driver_sql(_EMPTY, parameters).first() is None:
                 raise Permanent("Something else has changed the tenant meanwhile.", code="provisioning_superseded")
             connection.exec_driver_sql(_CERTIFY, parameters)
+            shown = {"certificate_id": certificate_id, "asked_by": transition.get("by")}
+            record(session, "tenant.erased", f"tenant:{self._hold.tenant_id}", after=shown)
             connection.exec_driver_sql("DELETE FROM tenant_keys WHERE tenant_id = %(id)s", parameters)
         self._tenancy.directory.forget(self._hold.tenant_id)
         return certificate_id

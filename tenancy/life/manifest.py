@@ -86,8 +86,9 @@ def canonical(value: Any) -> bytes:
 
 def signer(ring: MasterRing) -> Ed25519PrivateKey:
     """The platform's key for archives and certificates."""
-    _, oldest = ring.keys[-1]
-    return Ed25519PrivateKey.from_private_bytes(hmac.digest(oldest, b"nexus archives and certificates", hashlib.sha256))
+    return Ed25519PrivateKey.from_private_bytes(
+        hmac.digest(ring.oldest, b"nexus archives and certificates", hashlib.sha256)
+    )
 
 
 def is_genuine(raw: bytes, signature: bytes, public_key: Ed25519PublicKey) -> bool:

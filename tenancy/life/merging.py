@@ -1,6 +1,6 @@
 """Bringing back who may do what in a tenant, beside what is there: a restore takes nobody's access away.
 
-Roles are known by their names, because every tenant has its own rows of the system roles. Members come back if their account is
+Roles and groups are known by their names, because every tenant has its own rows of the system roles. Members come back if their account is
 still there: accounts are people's own, and belong to no tenant.
 """
 
@@ -20,11 +20,12 @@ from tenancy.life.rows import Extra, describe, load
 Connection = psycopg.Connection[Any]
 
 _ROLES: LiteralString = "SELECT name, id::text FROM roles WHERE tenant_id = %s"
+_GROUPS: LiteralString = "SELECT name, id::text FROM groups WHERE tenant_id = %s"
 _PEOPLE: LiteralString = "SELECT id::text FROM users WHERE id = ANY(%s::uuid[])"
 
 
 def merge(connection: Connection, reader: ArchiveReader, entries: Mapping[str, TableEntry], tenant_id: UUID) -> None:
-    """Add the archive's roles, permissions, members and their roles to the tenant's."""
+    """Add the archive's roles, permissions, groups, members and their roles to the tenant's."""
     own = {"tenant_id": str(tenant_id)}
 
     def rows(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -53,5 +54,32 @@ def merge(connection: Connection, reader: ArchiveReader, entries: Mapping[str, T
             (line, {**own, "role_id": ids[told["role_id"]]})
             for line, told in rows("membership_roles")
             if told["user_id"] in known and told["role_id"] in ids
+        ),
+    )
+    add("permissions", ((line, own) for line, _ in rows("permissions")))
+    grouped = dict(connection.execute(_GROUPS, (tenant_id,)).fetchall())
+    groups = {told["id"]: grouped.get(told["name"], told["id"]) for _, told in rows("groups")}
+    add(
+        "groups",
+        (
+            (line, {**own, "parent_id": groups.get(told["parent_id"])})
+            for line, told in rows("groups")
+            if told["name"] not in grouped
+        ),
+    )
+    add(
+        "group_members",
+        (
+            (line, {**own, "group_id": groups[told["group_id"]]})
+            for line, told in rows("group_members")
+            if told["user_id"] in known
+        ),
+    )
+    add(
+        "group_roles",
+        (
+            (line, {**own, "group_id": groups[told["group_id"]], "role_id": ids[told["role_id"]]})
+            for line, told in rows("group_roles")
+            if told["role_id"] in ids
         ),
     )

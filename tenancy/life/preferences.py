@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from typing import LiteralString
 from uuid import UUID
 
+from sqlalchemy.orm import Session
+
 from domain.errors import NotFound
 from domain.tenants.preferences import Preferences, preferences_of
 from models.platform import Tenant
@@ -25,11 +27,11 @@ def get(platform: Database, tenant_id: UUID) -> tuple[Preferences, int]:
 
 
 @contextmanager
-def change(tenancy: Tenancy, tenant_id: UUID) -> Iterator[Tenant]:
-    """The tenant's row, locked, to change its settings. Raises `NotFound`."""
+def change(tenancy: Tenancy, tenant_id: UUID) -> Iterator[tuple[Session, Tenant]]:
+    """The tenant's row, locked, to change its settings, and its transaction. Raises `NotFound`."""
     with tenancy.platform.session(tenant_scope(tenant_id)) as session:
         tenant = session.get(Tenant, tenant_id, with_for_update=True)
         if tenant is None:
             raise NotFound(f"There is no tenant {tenant_id}.")
-        yield tenant
+        yield session, tenant
     tenancy.directory.forget(tenant_id)

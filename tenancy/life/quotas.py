@@ -8,6 +8,7 @@ from uuid import UUID
 
 from domain.errors import NotFound, PreconditionFailed
 from tenancy.access import Tenancy
+from tenancy.audit import audited
 from tenancy.database import Database, Row, tenant_scope
 from tenancy.scopes import operator_scope
 
@@ -59,7 +60,9 @@ def get(platform: Database, tenant_id: UUID) -> Row:
 
 def put(platform: Database, tenant_id: UUID, quotas: Mapping[str, int | None], *, version: int, by: str) -> Row:
     """Set all quotas, in place of those of `version`. For operators. Raises `PreconditionFailed`."""
-    rows = platform.fetch(_PUT, {**quotas, "id": tenant_id, "version": version, "by": by}, operator_scope())
+    wanted, operators = {**quotas, "id": tenant_id, "version": version, "by": by}, operator_scope()
+    statement = audited(_PUT, wanted, operators, "tenant.quotas_set", f"tenant:{tenant_id}", after=quotas)
+    rows = platform.fetch(*statement, operators)
     if not rows:
         raise PreconditionFailed("The quotas were changed meanwhile; read them again.")
     return rows[0]

@@ -86,7 +86,9 @@ class Restore:
             self._objects(reader)
             self._progress(manifest.rows, manifest.rows, "activate")
             preferences = json.dumps(preferences_of(manifest.preferences).as_json())
-            self._hold.version = self._hold.update(_ACTIVATE, preferences=preferences)["version"]
+            self._hold.version = self._hold.update(_ACTIVATE, noting="tenant.restored", preferences=preferences)[
+                "version"
+            ]
             return {"rows": manifest.rows, "objects": manifest.objects, "is_copy": is_copy}
 
     @contextmanager

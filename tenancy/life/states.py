@@ -32,23 +32,25 @@ RETURNING version
 
 def suspend(hold: Hold) -> None:
     """Let nobody work in the tenant; its jobs wait. Raises `Permanent` (`illegal_transition`) unless it is active."""
-    _turn(hold, "suspend", "suspended", hold.take(_SUSPEND, begins=sorted(begins("suspend"))))
+    _turn(
+        hold, "suspend", "suspended", hold.take(_SUSPEND, noting="tenant.suspended", begins=sorted(begins("suspend")))
+    )
 
 
 def resume(hold: Hold) -> None:
     """Back to work. Raises `Permanent` (`illegal_transition`) unless it is suspended and its data is whole."""
-    _turn(hold, "resume", "active", hold.take(_RESUME, begins=sorted(begins("resume"))))
+    _turn(hold, "resume", "active", hold.take(_RESUME, noting="tenant.resumed", begins=sorted(begins("resume"))))
 
 
 def delete(hold: Hold, grace_seconds: float, by: str) -> None:
     """Close the tenant, to be erased after the grace. Raises `Permanent` (`illegal_transition`), also for the operator's."""
-    taken = hold.take(_DELETE, begins=sorted(begins("delete")), grace=grace_seconds, by=by)
+    taken = hold.take(_DELETE, noting="tenant.deleted", begins=sorted(begins("delete")), grace=grace_seconds, by=by)
     _turn(hold, "delete", "deleting", taken)
 
 
 def undelete(hold: Hold) -> None:
     """Back to what it was. Raises `Permanent` (`illegal_transition`) once its erasure has begun."""
-    if not hold.take(_UNDELETE, begins=sorted(begins("undelete"))):
+    if not hold.take(_UNDELETE, noting="tenant.undeleted", begins=sorted(begins("undelete"))):
         record = hold.tenancy.record(hold.tenant_id)
         if record.state not in {"active", "suspended", "failed"}:
             raise _refused("undelete", record.state)

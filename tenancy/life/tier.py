@@ -108,7 +108,9 @@ class TierChange:
     def _switch(self) -> None:
         self._progress(0, None, "switch")
         sealed = self._vault.seal(self._new.dsn.encode(), "tenants", "dsn_sealed", self._hold.tenant_id)
-        row = self._hold.update(_SWITCH, dsn=sealed, database=self._new.database, schema=head("tenant"))
+        row = self._hold.update(
+            _SWITCH, noting="tenant.tier_changed", dsn=sealed, database=self._new.database, schema=head("tenant")
+        )
         self._hold.version = row["version"]
 
     def _remove_old(self) -> dict[str, int]:

@@ -9,7 +9,7 @@ from uuid import UUID
 from flask_smorest import Blueprint
 
 from domain.errors import FieldError, InvalidPayload, PermissionDenied
-from domain.identity.permissions import parse
+from domain.identity.permissions import parse_all
 from tenancy.database import Row
 from tenancy.identity import api_keys
 from web.auth import can
@@ -69,18 +69,11 @@ def revoke_api_key(key_id: UUID) -> None:
     api_keys.revoke(tenancy().platform, tenant_id(), key_id)
 
 
-def _scopes(texts: list[str]) -> set[str]:
+def _scopes(texts: list[str]) -> frozenset[str]:
     """The scopes in the catalog's spelling. Raises `InvalidPayload`, and `PermissionDenied` for what the caller lacks."""
-    scopes: set[str] = set()
-    faults: list[FieldError] = []
-    for index, text in enumerate(texts):
-        try:
-            scopes.add(parse(text))
-        except InvalidPayload as error:
-            faults.append(FieldError(f"/scopes/{index}", "unknown_permission", error.detail))
-    if faults:
-        raise InvalidPayload("Some scopes do not exist; GET /api/v1/permissions lists them.", errors=tuple(faults))
-    lacking = sorted(scopes - principal().permissions)
+    held = principal().permissions
+    scopes = parse_all(texts, held, "/scopes")
+    lacking = sorted(scopes - held)
     if lacking:
         raise PermissionDenied(f"A key cannot hold what its maker lacks: {', '.join(lacking)}.")
     return scopes

@@ -12,6 +12,7 @@ from domain.errors import InvalidCredentials, InvalidPayload, NotFound
 from domain.identity.emails import normalise_email
 from domain.identity.passwords import check_password, hash_password, needs_rehash, verify_password
 from domain.identity.sessions import ACCESS_LIFETIME
+from tenancy.audit import noted
 from tenancy.database import NO_SCOPE
 from tenancy.identity import memberships, sessions, users
 from tenancy.identity.sessions import Device, Login
@@ -64,13 +65,17 @@ def login(credentials: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, s
     failures in a row lock an account for 30 seconds, each further one for twice as long, up to 15 minutes.
     """
     platform = tenancy().platform
+    email = None
     try:
-        candidate = users.begin_login(platform, normalise_email(credentials["email"]))
-    except InvalidPayload:  # what is no address is no account's
+        email = normalise_email(credentials["email"])
+        candidate = users.begin_login(platform, email)
+    except InvalidPayload:  # what is no address is no account's, and may be a password in the wrong field
         candidate = None
     password = credentials["password"]
     password_hash = None if candidate is None else candidate.password_hash
     if not offload(verify_password, password_hash, password) or candidate is None:
+        account = "user:unknown" if candidate is None else f"user:{candidate.user_id}"
+        platform.fetch(*noted(NO_SCOPE, "login.failed", account, after={"email": email}))
         raise InvalidCredentials("Check both; after several failures, wait before you try again.")
     rehashed = offload(hash_password, password) if needs_rehash(candidate.password_hash) else None
     return _tokens(users.finish_login(platform, candidate, _device(), rehashed=rehashed))

@@ -18,6 +18,8 @@ from jobs.admission import admit
 from jobs.bulk import Answer, Related, submit_many, submitted_before
 from jobs.replay import ReplayFilter
 from jobs.submit import INTERNAL, NewJob, Submitted, field_errors
+from tenancy.audit import noted
+from tenancy.scopes import tenant_scope
 from tenancy.vault import Vault
 from web.auth import READABLE, can
 from web.context import principal, tenancy, tenant_id
@@ -77,6 +79,10 @@ def replay_jobs(body: dict[str, Any]) -> dict[str, Any]:
     """
     wanted = ReplayFilter(**body["filter"])
     kinds = replay.count(tenancy(), principal(), wanted)
+    if not body["dry_run"] and kinds:
+        scope = tenant_scope(tenant_id())
+        asked = {**body["filter"], "limit": body["limit"], "found": sum(kinds.values())}
+        tenancy().platform.fetch(*noted(scope, "job.bulk_replayed", "job:many", after=asked), scope)
     made = [] if body["dry_run"] else replay.replay_all(tenancy(), principal(), wanted, body["limit"])
     vault = tenancy().vault(tenant_id())
     items = [{"replay_of": job_id, **_result(answer, vault)} for job_id, answer in made]

@@ -16,6 +16,7 @@ from domain.destinations import parse_destination, parse_networks
 from domain.errors import FieldError, InvalidPayload, NotFound, PreconditionFailed
 from jobs.submit import submit
 from tenancy.access import Tenancy
+from tenancy.audit import audited
 from tenancy.database import Row
 from tenancy.scopes import tenant_scope
 from web.auth import can
@@ -67,15 +68,18 @@ def update_config(asked: dict[str, Any]) -> Response:
     targets = tuple(_target(each, _pointer(number), before) for number, each in enumerate(asked_targets))
     config = LlmConfig(targets, asked["requests_per_minute"], asked["tokens_per_minute"])
     first = targets[0]
-    changed = tenancy().platform.fetch(
+    scope = tenant_scope(tenant_id())
+    statement = audited(
         _CONFIGURE,
         {
             "id": tenant_id(), "version": present["version"], "provider": first.provider,
             "key": None if first.api_key is None else _sealed("llm_key_sealed", first.api_key),
             "config": _sealed("llm_config_sealed", json.dumps(config.kept())),
         },
-        tenant_scope(tenant_id()),
+        scope, "llm_config.updated", f"tenant:{tenant_id()}", before={"targets": _told(before)},
+        after={"targets": _told(config), "key_replaced": any(each["api_key"] is not None for each in asked_targets)},
     )  # fmt: skip
+    changed = tenancy().platform.fetch(*statement, scope)
     if not changed:
         raise PreconditionFailed("The tenant has changed since it was read; read it again.")
     return _rendered(changed[0])
@@ -121,6 +125,11 @@ def _rendered(row: Row) -> Response:
         "tokens_per_minute": config.tokens_per_minute,
     }  # fmt: skip
     return with_etag(jsonify(LlmConfigSchema().dump(body)), row["version"])
+
+
+def _told(config: LlmConfig) -> list[dict[str, Any]]:
+    """The targets for the audit, without anything of a key."""
+    return [{"provider": each.provider, "model": each.model, "base_url": each.base_url} for each in config.targets]
 
 
 def _shown(target: Target) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from flask import Response, make_response
 from flask_smorest import Blueprint
 from sqlalchemy.orm import Session
 
+from domain.audit.entries import changed
 from domain.errors import Conflict
 from domain.schedules.firings import upcoming
 from jobs import schedules
@@ -19,6 +20,7 @@ from jobs.admission import admit
 from jobs.schedules import Definition
 from jobs.submit import submit
 from models.platform import Schedule
+from tenancy.audit import record
 from tenancy.scopes import tenant_scope
 from tenancy.vault import SealBroken
 from web.auth import READABLE, can
@@ -58,6 +60,7 @@ def create_schedule(definition: dict[str, Any]) -> Response:
     values = schedules.columns(tenancy(), principal(), schedule_id, Definition(**definition))
     with _session() as session:
         made = schedules.create(session, tenant_id(), schedule_id, values, datetime.now(UTC))
+        record(session, "schedule.created", f"schedule:{schedule_id}", after=_noted(made))
     return _shown(made, 201)
 
 
@@ -112,7 +115,10 @@ def put_schedule(definition: dict[str, Any], schedule_id: UUID) -> Response:
     with _session() as session:
         schedule = schedules.get(session, schedule_id, to_change=True)
         check_if_match(schedule.version)
+        before = _noted(schedule)
         schedules.replace(session, schedule, values, datetime.now(UTC))
+        before, after = changed(before, _noted(schedule))
+        record(session, "schedule.updated", f"schedule:{schedule_id}", before=before, after=after)
     return _shown(schedule)
 
 
@@ -122,7 +128,9 @@ def put_schedule(definition: dict[str, Any], schedule_id: UUID) -> Response:
 def delete_schedule(schedule_id: UUID) -> None:
     """Delete a schedule."""
     with _session() as session:
-        session.delete(schedules.get(session, schedule_id, to_change=True))
+        schedule = schedules.get(session, schedule_id, to_change=True)
+        record(session, "schedule.deleted", f"schedule:{schedule_id}", before=_noted(schedule))
+        session.delete(schedule)
 
 
 @blueprint.route("/<uuid:schedule_id>/pause", methods=["POST"])
@@ -133,6 +141,7 @@ def pause_schedule(schedule_id: UUID) -> Response:
     with _session() as session:
         schedule = schedules.get(session, schedule_id, to_change=True)
         schedules.pause(schedule, datetime.now(UTC))
+        record(session, "schedule.paused", f"schedule:{schedule_id}")
     return _shown(schedule)
 
 
@@ -144,6 +153,7 @@ def resume_schedule(schedule_id: UUID) -> Response:
     with _session() as session:
         schedule = schedules.get(session, schedule_id, to_change=True)
         schedules.resume(schedule, principal(), datetime.now(UTC))
+        record(session, "schedule.resumed", f"schedule:{schedule_id}", after={"principal": schedule.principal})
     return _shown(schedule)
 
 
@@ -170,6 +180,12 @@ def _session() -> Iterator[Session]:
 def _view(schedule: Schedule) -> dict[str, Any]:
     columns = {column.key: getattr(schedule, column.key) for column in Schedule.__table__.columns}
     return {**columns, "enabled": schedule.next_at is not None}
+
+
+def _noted(schedule: Schedule) -> dict[str, Any]:
+    """What the audit keeps of a schedule: all but the payload, which may hold anything."""
+    names = ("name", "kind", "cron", "timezone", "missed", "priority", "principal")
+    return {name: getattr(schedule, name) for name in names}
 
 
 def _payload(schedule: Schedule) -> dict[str, Any] | None:

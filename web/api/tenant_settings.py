@@ -8,7 +8,9 @@ from uuid import UUID
 from flask import Response, make_response
 from flask_smorest import Blueprint
 
+from domain.audit.entries import changed
 from domain.tenants.preferences import Preferences
+from tenancy.audit import record
 from tenancy.database import Row
 from tenancy.life import preferences, quotas
 from web.auth import READABLE, can
@@ -37,8 +39,10 @@ def get_settings(tenant_id: UUID) -> Response:
 @blueprint.alt_response(428, "PRECONDITION_REQUIRED")
 def put_settings(body: dict[str, Any], tenant_id: UUID) -> Response:
     """Replace a tenant's settings. `If-Match` must carry the `ETag` that was read."""
-    with preferences.change(tenancy(), tenant_id) as tenant:
+    with preferences.change(tenancy(), tenant_id) as (session, tenant):
         check_if_match(tenant.preferences_version)
+        before, after = changed(tenant.preferences, Preferences(**body).as_json())
+        record(session, "tenant.settings_updated", f"tenant:{tenant_id}", before=before, after=after)
         tenant.preferences = Preferences(**body).as_json()
         tenant.preferences_version += 1
         version = tenant.preferences_version

@@ -10,11 +10,13 @@ from flask import Response, current_app, make_response
 from flask_smorest import Blueprint
 from sqlalchemy.orm import Session
 
+from domain.audit.entries import changed
 from domain.errors import NotFound
 from jobs.hints import hints
 from jobs.provisioning import ensure_provisioning, provisioning_job
-from jobs.submit import INSERT, Submitted, insert_parameters
+from jobs.submit import INSERT, Submitted, insert_parameters, submit
 from models.platform import Tenant
+from tenancy.audit import record
 from tenancy.database import Row
 from tenancy.identity import memberships
 from tenancy.provisioning import NewTenant, create_tenant
@@ -24,9 +26,10 @@ from web.auth import READABLE, authenticated, can, signed_in_user
 from web.context import principal, tenancy
 from web.etags import check_if_match, with_etag
 from web.idempotency import idempotent, new_resource_id
-from web.jobs_response import accepted
+from web.jobs_response import accepted, new_job
 from web.pagination import Envelope, read_page
 from web.schemas.base import PageQuerySchema, page_schema
+from web.schemas.jobs import JobSchema
 from web.schemas.tenants import TenantCreateSchema, TenantJobSchema, TenantSchema, TenantUpdateSchema
 
 blueprint = Blueprint("tenants", __name__, url_prefix="/tenants", description="Workspaces and where their data lives")
@@ -100,10 +103,25 @@ def update(change: dict[str, Any], tenant_id: UUID) -> Response:
         if tenant is None:
             raise NotFound(f"There is no tenant {tenant_id}.")
         check_if_match(tenant.version)
+        before, after = changed({"name": tenant.name}, {"name": change["name"]})
+        record(session, "tenant.updated", f"tenant:{tenant_id}", before=before, after=after)
         tenant.name = change["name"]
         tenant.version += 1
     tenancy().directory.forget(tenant_id)
     return _shown(memberships.tenant(tenancy().platform, tenant_id))
+
+
+@blueprint.route("/<uuid:tenant_id>/rotate-keys", methods=["POST"])
+@can("tenant:update")
+@blueprint.response(202, JobSchema, description="The job that seals everything anew.")
+@blueprint.alt_response(200, schema=JobSchema, description="The job finished while it was waited for.")
+def rotate_keys(tenant_id: UUID) -> Response:
+    """Give the tenant a new data key and seal everything anew under it, while everybody goes on working.
+
+    The older key is destroyed by a job of its own a day later, when nothing can stand under it any more; the result says when.
+    One rotation at a time: a second one is answered with `unique_key_taken`.
+    """
+    return accepted(submit(tenancy(), new_job("tenant.rotate_keys", {}, unique_key="rotate-keys")))
 
 
 def _submit_provisioning(session: Session, made: NewTenant, owner_id: UUID) -> Submitted:

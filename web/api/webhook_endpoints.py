@@ -13,10 +13,12 @@ from sqlalchemy import select
 
 from bus import deliveries, endpoints
 from bus.events import publish
+from domain.audit.entries import changed
 from domain.destinations import parse_destination, parse_networks
 from domain.errors import IllegalTransition
 from jobs.hints import hints
 from models.platform import WebhookEndpoint
+from tenancy.audit import record
 from tenancy.database import Row
 from tenancy.scopes import tenant_scope
 from web.auth import READABLE, can
@@ -50,6 +52,7 @@ def create_webhook_endpoint(new: dict[str, Any]) -> Response:
         endpoint, secret = endpoints.create(
             session, vault, new_resource_id(), values, enabled=new["enabled"], created_by=principal().subject
         )
+        record(session, "webhook_endpoint.created", f"webhook_endpoint:{endpoint.id}", after=_noted(endpoint))
     return _with_secret(endpoint, secret, 201)
 
 
@@ -93,12 +96,15 @@ def replace_webhook_endpoint(new: dict[str, Any], endpoint_id: UUID) -> Response
     with tenancy().platform.session(tenant_scope(tenant_id())) as session:
         endpoint = endpoints.find(session, tenant_id(), endpoint_id, lock=True)
         check_if_match(endpoint.version)
+        before = _noted(endpoint)
         for name, value in values.items():
             setattr(endpoint, name, value)
         endpoints.set_enabled(endpoint, enabled=new["enabled"])
         endpoint.version += 1
         session.flush()
         session.refresh(endpoint)
+        before, after = changed(before, _noted(endpoint))
+        record(session, "webhook_endpoint.updated", f"webhook_endpoint:{endpoint_id}", before=before, after=after)
     return _shown(endpoint)
 
 
@@ -108,7 +114,9 @@ def replace_webhook_endpoint(new: dict[str, Any], endpoint_id: UUID) -> Response
 def delete_webhook_endpoint(endpoint_id: UUID) -> None:
     """Delete an endpoint and the record of its deliveries. What is on its way is not sent any more."""
     with tenancy().platform.session(tenant_scope(tenant_id())) as session:
-        session.delete(endpoints.find(session, tenant_id(), endpoint_id, lock=True))
+        endpoint = endpoints.find(session, tenant_id(), endpoint_id, lock=True)
+        record(session, "webhook_endpoint.deleted", f"webhook_endpoint:{endpoint_id}", before=_noted(endpoint))
+        session.delete(endpoint)
 
 
 @blueprint.route("/<uuid:endpoint_id>/rotate-secret", methods=["POST"])
@@ -120,6 +128,7 @@ def rotate_webhook_secret(endpoint_id: UUID) -> Response:
     with tenancy().platform.session(tenant_scope(tenant_id())) as session:
         endpoint = endpoints.find(session, tenant_id(), endpoint_id, lock=True)
         secret = endpoints.rotate_secret(endpoint, vault, datetime.now(UTC))
+        record(session, "webhook_endpoint.secret_rotated", f"webhook_endpoint:{endpoint_id}")
     return _with_secret(endpoint, secret, 200)
 
 
@@ -209,6 +218,12 @@ def _view(endpoint: WebhookEndpoint) -> dict[str, Any]:
         "enabled": endpoint.disabled_at is None,
         "previous_secret_until": until if live else None,
     }
+
+
+def _noted(endpoint: WebhookEndpoint) -> dict[str, Any]:
+    """What the audit keeps of an endpoint."""
+    names = ("url", "description", "event_types")
+    return {**{name: getattr(endpoint, name) for name in names}, "enabled": endpoint.disabled_at is None}
 
 
 def _shown(endpoint: WebhookEndpoint) -> Response:

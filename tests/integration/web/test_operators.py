@@ -59,6 +59,9 @@ STEERING = [
     ("GET", "/queues"), ("GET", "/kinds"), ("GET", "/workers"), ("GET", "/pauses"),
     *(("POST", f"/{place}/{verb}") for place in ("queues/search", "kinds/system.ping", "tenants/TENANT")
       for verb in ("pause", "drain", "resume")),
+    ("GET", "/audit"), ("GET", "/audit/verify"), ("GET", "/audit/export"),
+    ("GET", "/tenants/TENANT/quotas"), ("PUT", "/tenants/TENANT/quotas"),
+    ("GET", "/erasure-certificates"), ("GET", "/erasure-certificates/TENANT"),
     ("GET", "/tenants/TENANT/limits"), ("PUT", "/tenants/TENANT/limits"),
 ]  # fmt: skip
 

@@ -1,0 +1,1 @@
+"""Rules for changing the schemas of many tenants' databases."""
