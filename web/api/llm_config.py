@@ -76,8 +76,8 @@ def update_config(asked: dict[str, Any]) -> Response:
             "key": None if first.api_key is None else _sealed("llm_key_sealed", first.api_key),
             "config": _sealed("llm_config_sealed", json.dumps(config.kept())),
         },
-        scope, "llm_config.updated", f"tenant:{tenant_id()}", before={"targets": _told(before)},
-        after={"targets": _told(config), "key_replaced": any(each["api_key"] is not None for each in asked_targets)},
+        scope, "llm_config.updated", f"tenant:{tenant_id()}", before=_told(before),
+        after={**_told(config), "key_replaced": any(each["api_key"] is not None for each in asked_targets)},
     )  # fmt: skip
     changed = tenancy().platform.fetch(*statement, scope)
     if not changed:
@@ -127,9 +127,11 @@ def _rendered(row: Row) -> Response:
     return with_etag(jsonify(LlmConfigSchema().dump(body)), row["version"])
 
 
-def _told(config: LlmConfig) -> list[dict[str, Any]]:
+def _told(config: LlmConfig) -> dict[str, Any]:
     """The targets for the audit, without anything of a key."""
-    return [{"provider": each.provider, "model": each.model, "base_url": each.base_url} for each in config.targets]
+    first, *others = config.targets
+    fallbacks = [{"provider": each.provider, "model": each.model, "base_url": each.base_url} for each in others]
+    return {"provider": first.provider, **({"fallbacks": fallbacks} if fallbacks else {})}
 
 
 def _shown(target: Target) -> dict[str, Any]:
