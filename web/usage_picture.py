@@ -19,13 +19,13 @@ def usage_picture(first: date, last: date, items: Sequence[Mapping[str, Any]]) -
     """An SVG document. Models beyond the eight most expensive are drawn as one."""
     costs: dict[str, int] = defaultdict(int)
     for item in items:
-        costs[item["model"]] += item["cost_micros"]
+        costs[item["model"]] += int(item["cost_micros"])
     ranked = sorted(costs, key=lambda model: (-costs[model], model))
     names = ranked if len(ranked) <= _SERIES else [*ranked[: _SERIES - 1], "others"]
     by_day: dict[date, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for item in items:
         name = item["model"] if item["model"] in names else "others"
-        by_day[item["day"]][name] += item["cost_micros"]
+        by_day[item["day"]][name] += int(item["cost_micros"])
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
     highest = max((sum(day.values()) for day in by_day.values()), default=0) or 1
     parts = [
