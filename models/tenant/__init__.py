@@ -3,15 +3,17 @@
 from models.base import TenantBase
 from models.tenant.api_call_logs import ApiCallLog
 from models.tenant.applied_jobs import AppliedJob
-from models.tenant.billing import Customer, Plan, Subscription
+from models.tenant.billing import Balance, Customer, Plan, Subscription, SubscriptionChange
 from models.tenant.documents import Document
-from models.tenant.invoices import Invoice, InvoiceCounter, InvoiceLine, Payment
+from models.tenant.invoices import CreditNote, CreditNoteCounter, Invoice, InvoiceCounter, InvoiceLine
 from models.tenant.llm import LlmBudget, LlmMinute, LlmOpenCall, LlmPrice
 from models.tenant.messages import Message, MessageAttempt
+from models.tenant.payments import Payment, PaymentAttempt, PaymentMethod
 from models.tenant.searches import Search, SearchResult
+from models.tenant.usage import Charge, Meter, UsageCursor, UsageEvent
 
 __all__ = [
-    "ApiCallLog", "AppliedJob", "Customer", "Document", "Invoice", "InvoiceCounter", "InvoiceLine",
-    "LlmBudget", "LlmMinute", "LlmOpenCall", "LlmPrice", "Message",
-    "MessageAttempt", "Payment", "Plan", "Search", "SearchResult", "Subscription", "TenantBase",
+    "ApiCallLog", "AppliedJob", "Balance", "Charge", "CreditNote", "CreditNoteCounter", "Customer", "Document", "Invoice",
+    "InvoiceCounter", "InvoiceLine", "LlmBudget", "LlmMinute", "LlmOpenCall", "LlmPrice", "Message", "MessageAttempt", "Meter", "Payment", "PaymentAttempt", "PaymentMethod",
+    "Plan", "Search", "SearchResult", "Subscription", "SubscriptionChange", "TenantBase", "UsageCursor", "UsageEvent",
 ]  # fmt: skip
