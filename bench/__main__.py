@@ -175,6 +175,24 @@ def broadcast(mails: int, peer_mails: int, rounds: int) -> None:
 
 
 @main.command()
+@click.option("--clients", default=300, show_default=True, help="Completions that stream at the same time.")
+def streams(clients: int) -> None:
+    """Completions that stream at once through one worker: how much later the first word comes, and the worker's memory."""
+    from bench import streams as benchmark
+    from bench.ground import ground
+
+    with ground() as servers, Progress(console=report.console, transient=True) as progress:
+        found = benchmark.measure(servers, clients, progress)
+    added = found["added"]
+    report.show(
+        f"{clients:,} completions that stream at once, {found['tokens_per_second']:.0f} words a second in all",
+        ("first word, added to the provider's, ms", "p50", "p95", "worker, peak MiB"),
+        [("through the platform", added["p50"] * 1e3, added["p95"] * 1e3, found["peak_mib"])],
+    )
+    _write({"streams": found})
+
+
+@main.command()
 @click.option("--rounds", default=2, show_default=True, help="Workers killed.")
 def recovery(rounds: int) -> None:
     """Seconds from the SIGKILL of a worker until its jobs run again."""
@@ -364,6 +382,7 @@ _ALL: tuple[tuple[click.Command, dict[str, int]], ...] = (
     (latency, {"jobs": 5}),
     (fairness, {"backlog": 20_000, "peer_backlog": 500, "samples": 10}),
     (waits, {"jobs": 20}),
+    (streams, {"clients": 10}),
     (growth, {"rows": 10_000, "tenants": 20, "jobs": 200, "rounds": 1}),
     (waiters, {"clients": 50}),
     (broadcast, {"mails": 600, "peer_mails": 100, "rounds": 1}),

@@ -64,6 +64,11 @@ def _waits(found: Any) -> tuple[str, bool]:
     return measured, found["ratio"] <= 1.5 and found["peak_mib"] < 400
 
 
+def _streams(found: Any) -> tuple[str, bool]:
+    added, held = found["added"]["p95"], found["peak_mib"]
+    return f"{milliseconds(added)}, {held:.0f} MiB with {found['clients']:,}", added < 0.05 and held < 500
+
+
 def _growth(found: Any) -> tuple[str, bool]:
     ratio = found["ratio"]["together"]
     return f"{ratio:.2f}× with {found['finished']:,} finished and {found['tenants']:,} tenants", ratio <= 1.3
@@ -95,6 +100,12 @@ _AIMS: tuple[tuple[str, str, str, Callable[[Any], tuple[str, bool]]], ...] = (
         "jobs waiting 2 s on a provider, all at once on one worker",
         "1.5× of the ideal time, under 400 MB",
         _waits,
+    ),
+    (
+        "streams",
+        "first word of completions that stream at once on one worker, added",
+        "p95 under 50 ms, under 500 MB",
+        _streams,
     ),
     ("growth", "cost per job with a long history and many tenants", "at most 1.3× of empty", _growth),
     ("waiters", "open streams or long polls on one web process", "under 300 MB, p95 wake-up under 200 ms", _waiters),

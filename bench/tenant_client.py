@@ -47,7 +47,8 @@ class TenantClient:
         client.tenant_id = UUID(created["tenant_id"])
         client.headers["X-Project-ID"] = created["tenant_id"]
         client.wait(UUID(created["id"]), seconds)
-        scopes = ["job:create", "job:read", "notification:create", "notification:read"]
+        scopes = ["job:create", "job:read", "notification:create", "notification:read",
+                  "completion:create", "completion:read"]  # fmt: skip
         key = client.post("/api-keys", {"name": "load", "scopes": scopes}, key=str(new_id()))
         client.headers = {"Authorization": f"Bearer {key['key']}"}
         return client

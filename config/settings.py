@@ -113,6 +113,7 @@ class Settings(BaseSettings):
     anonymous_rate_limit: str = Field("120/minute", alias="NEXUS_ANONYMOUS_RATE_LIMIT")
 
     webhook_private_networks: Annotated[str, _networks()] = Field("", alias="NEXUS_WEBHOOK_PRIVATE_NETWORKS")
+    llm_private_networks: Annotated[str, _networks()] = Field("", alias="NEXUS_LLM_PRIVATE_NETWORKS")
 
     tenant_private_networks: Annotated[str, _networks()] = Field("", alias="NEXUS_TENANT_PRIVATE_NETWORKS")
 

@@ -28,7 +28,7 @@ from jobs.payloads.billing import (
     WebhookProcessSchema,
     WebhookSweepSchema,
 )
-from jobs.payloads.completions import CompletionCreateSchema
+from jobs.payloads.completions import CompletionCreateSchema, CompletionVerifySchema, EmbeddingCreateSchema
 from jobs.payloads.events import EventHandleSchema, WebhookDeliverSchema
 from jobs.payloads.fleet import FleetDriftSchema, FleetMigrateSchema
 from jobs.payloads.isolation import VerifyIsolationSchema
@@ -158,6 +158,14 @@ KINDS: dict[str, Kind] = {
         ),
         Kind(
             "completion.create", "completions", CompletionCreateSchema, "completion:create", PROVIDER_RETRY,
+            timedelta(minutes=10), batchable=False,
+        ),
+        Kind(
+            "completion.verify", "completions", CompletionVerifySchema, "llm_config:update", QUICK_RETRY,
+            timedelta(minutes=5), batchable=False,
+        ),
+        Kind(
+            "embedding.create", "completions", EmbeddingCreateSchema, "completion:create", PROVIDER_RETRY,
             timedelta(minutes=10), batchable=False,
         ),
         Kind("search.query", "search", SearchQuerySchema, "search:create", QUICK_RETRY, timedelta(seconds=60), 5),

@@ -11,6 +11,7 @@ MODULES = (
     "accounts",
     "billing",
     "completions",
+    "embeddings",
     "events",
     "fleet",
     "isolation",

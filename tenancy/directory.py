@@ -18,7 +18,7 @@ from tenancy.vault import MasterRing, Vault, data_key_place
 CACHE_SECONDS = 5.0
 
 _READ = """
-SELECT t.version, t.tier, t.state, t.is_operator, t.name, t.dsn_sealed, t.bucket_sealed, t.settings, t.schema_version, t.transition, t.preferences, t.server_sealed, t.llm_provider, t.llm_key_sealed,
+SELECT t.version, t.tier, t.state, t.is_operator, t.name, t.dsn_sealed, t.bucket_sealed, t.settings, t.schema_version, t.transition, t.preferences, t.server_sealed, t.llm_provider, t.llm_key_sealed, t.llm_config_sealed,
        (SELECT jsonb_agg(jsonb_build_array(k.version, k.master_key_id, encode(k.wrapped, 'hex')) ORDER BY k.version)
           FROM tenant_keys k WHERE k.tenant_id = t.id) AS keys
   FROM tenants t WHERE t.id = %(tenant_id)s
@@ -61,6 +61,8 @@ class TenantRecord:
     server_dsn: str | None = field(repr=False)
     llm_provider: str
     llm_key: str | None = field(repr=False)
+    llm_config: dict[str, Any] = field(repr=False)
+    """As `domain.completions.config` reads it; empty if the tenant has only `llm_provider` and `llm_key`."""
 
     @property
     def is_closed(self) -> bool:
@@ -148,4 +150,5 @@ class TenantDirectory:
             server_dsn=opened("server_sealed"),
             llm_provider=row["llm_provider"],
             llm_key=opened("llm_key_sealed"),
+            llm_config=json.loads(opened("llm_config_sealed") or "{}"),
         )

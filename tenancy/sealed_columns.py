@@ -21,7 +21,9 @@ class SealedTable:
 
 
 PLATFORM: tuple[SealedTable, ...] = (
-    SealedTable("tenants", ("dsn_sealed", "bucket_sealed", "server_sealed", "llm_key_sealed"), tenant="id"),
+    SealedTable(
+        "tenants", ("dsn_sealed", "bucket_sealed", "server_sealed", "llm_key_sealed", "llm_config_sealed"), tenant="id"
+    ),
     SealedTable("webhook_endpoints", ("secret_sealed", "previous_secret_sealed")),
     SealedTable("schedules", ("payload_sealed",)),
     SealedTable("jobs", ("payload_sealed", "result_sealed", "error_sealed", "checkpoint_sealed")),

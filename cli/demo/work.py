@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+from cli.client import Client
 from cli.demo.stage import PartFailed, Stage
 
 SUBJECT = "The harbour opens at six"
@@ -27,12 +30,34 @@ def notify(stage: Stage) -> str:
 
 
 def complete(stage: Stage) -> str:
-    """Ask a language model; without a key the sandbox answers, and says so."""
+    """Ask a language model and read along while it answers; without a key the sandbox answers, and says so."""
     client = stage.as_tenant()
-    body = {"messages": [{"role": "user", "content": PROMPT}], "max_tokens": 200}
-    answer = stage.succeeded(client, client.post("/api/v1/llm/completions", body)["id"])
+    body = {"messages": [{"role": "user", "content": PROMPT}], "max_tokens": 200, "stream": True}
+    job = client.send("POST", "/api/v1/llm/completions", body=body, headers={"Prefer": "respond-async"}).body
+    read = _read_along(stage, client, f"/api/v1/llm/completions/{job['id']}/events")
+    answer = stage.succeeded(client, job["id"])
     if not answer["text"].strip():
         raise PartFailed(f"{answer['model']} answered nothing")
+    if read != answer["text"]:
+        raise PartFailed(f"the words of completion {job['id']} are not its answer")
+    calls = client.get("/api/v1/llm/calls", job_id=job["id"])["items"]
+    if [call["error_code"] for call in calls] != [None]:
+        raise PartFailed(f"the call log has {len(calls)} calls of completion {job['id']}, or one that failed")
     tokens = answer["usage"]["input_tokens"] + answer["usage"]["output_tokens"]
     text = " ".join(answer["text"].split())
     return f"{answer['provider']}/{answer['model']} ({tokens} tokens): {text if len(text) < 90 else text[:89] + '…'}"
+
+
+def _read_along(stage: Stage, client: Client, path: str) -> str:
+    """The words as they come, until the answer is whole."""
+    text = ""
+    with client.events(path) as events:
+        for event in events:
+            if event.event == "restart":
+                text = ""
+            elif event.event == "text":
+                text += json.loads(event.data)["text"]
+                stage.tell(" ".join(text.split())[-60:])
+            elif event.event == "error":
+                raise PartFailed(f"the completion failed: {json.loads(event.data)['detail']}")
+    return text

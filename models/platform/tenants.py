@@ -46,6 +46,7 @@ class Tenant(Identified, Created, PlatformBase):
     settings: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
     llm_provider: Mapped[str] = mapped_column(server_default="nexus")
     llm_key_sealed: Mapped[bytes | None]
+    llm_config_sealed: Mapped[bytes | None]
     billing_due_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(server_default="1")
     transition: Mapped[dict[str, Any] | None] = mapped_column(JSONB)

@@ -6,6 +6,7 @@ from models.tenant.applied_jobs import AppliedJob
 from models.tenant.billing import Balance, Customer, Plan, Subscription, SubscriptionChange
 from models.tenant.documents import Document
 from models.tenant.invoices import CreditNote, CreditNoteCounter, Invoice, InvoiceCounter, InvoiceLine
+from models.tenant.llm import LlmBudget, LlmMinute, LlmOpenCall, LlmPrice
 from models.tenant.messages import Message, MessageAttempt, MessageEvent
 from models.tenant.notifications import (
     Broadcast,
@@ -23,8 +24,9 @@ from models.tenant.usage import Charge, Meter, UsageCursor, UsageEvent
 
 __all__ = [
     "ApiCallLog", "AppliedJob", "Balance", "Broadcast", "Charge", "CreditNote", "CreditNoteCounter", "Customer",
-    "Document", "Invoice", "InvoiceCounter", "InvoiceLine", "Message", "MessageAttempt", "MessageEvent", "Meter",
-    "MeteredUsage", "NotificationProvider", "NotificationSettings", "Payment", "PaymentAttempt", "PaymentMethod",
-    "Plan", "Recipient", "RecipientDevice", "Search", "SearchResult", "Subscription", "SubscriptionChange",
-    "Suppression", "Template", "TemplateVersion", "TenantBase", "UsageCursor", "UsageEvent",
+    "Document", "Invoice", "InvoiceCounter", "InvoiceLine", "LlmBudget", "LlmMinute", "LlmOpenCall", "LlmPrice",
+    "Message", "MessageAttempt", "MessageEvent", "Meter", "MeteredUsage", "NotificationProvider",
+    "NotificationSettings", "Payment", "PaymentAttempt", "PaymentMethod", "Plan", "Recipient", "RecipientDevice",
+    "Search", "SearchResult", "Subscription", "SubscriptionChange", "Suppression", "Template", "TemplateVersion",
+    "TenantBase", "UsageCursor", "UsageEvent",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Index, SmallInteger, UniqueConstraint
+from sqlalchemy import BigInteger, Index, SmallInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Created, Owned, TenantBase
@@ -13,11 +13,17 @@ from models.base import Created, Owned, TenantBase
 class ApiCallLog(Owned, Created, TenantBase):
     """One attempt. Tokens are counted in total, the cached part apart; cost is in millionths of a US dollar.
 
+    `attempt` counts the calls of a job. `fallback_from` names the target that failed before, `principal` who asked, and
+    `ttft_ms` is the time to a stream's first piece.
+
     Names follow the OpenTelemetry semantic conventions for generative AI where those have one.
     """
 
     __tablename__ = "api_call_logs"
-    __table_args__ = (UniqueConstraint("tenant_id", "job_id", "attempt"), Index(None, "tenant_id", "created_at"))
+    __table_args__ = (
+        Index("ix_api_call_logs_tenant_id_job_id", "tenant_id", "job_id"),
+        Index(None, "tenant_id", "created_at"),
+    )
 
     job_id: Mapped[UUID]
     attempt: Mapped[int] = mapped_column(SmallInteger)
@@ -36,3 +42,6 @@ class ApiCallLog(Owned, Created, TenantBase):
     key_source: Mapped[str]
     duration_ms: Mapped[int]
     error_code: Mapped[str | None]
+    principal: Mapped[str | None]
+    fallback_from: Mapped[str | None]
+    ttft_ms: Mapped[int | None]

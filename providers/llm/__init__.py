@@ -6,7 +6,18 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from providers.llm.accounts import PROVIDER_NAMES, Account, Clients
-from providers.llm.base import CompletionProvider, CompletionRequest, CompletionResponse, Message, Reach, Role, Usage
+from providers.llm.base import (
+    CompletionProvider,
+    CompletionRequest,
+    CompletionResponse,
+    EmbeddingRequest,
+    EmbeddingResponse,
+    Interrupted,
+    Message,
+    Reach,
+    Role,
+    Usage,
+)
 from providers.llm.prices import cost_micros
 
 if TYPE_CHECKING:
@@ -18,6 +29,9 @@ __all__ = [
     "CompletionProvider",
     "CompletionRequest",
     "CompletionResponse",
+    "EmbeddingRequest",
+    "EmbeddingResponse",
+    "Interrupted",
     "Message",
     "Reach",
     "Role",

@@ -45,6 +45,12 @@ class Answer:
             raise self._malformed()
         return value
 
+    def numbers(self, name: str) -> tuple[float, ...]:
+        values = self._typed(name, list)
+        if not values or not all(isinstance(each, (int, float)) and not isinstance(each, bool) for each in values):
+            raise self._malformed()
+        return tuple(map(float, values))
+
     def part(self, name: str) -> Answer:
         return Answer(self._provider, self._value.get(name))
 

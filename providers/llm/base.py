@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from domain.destinations import Network
+from domain.errors import JobError, Transient
 
 Role = Literal["system", "user", "assistant"]
 
@@ -61,6 +63,36 @@ class CompletionResponse:
 
 
 @dataclass(frozen=True, slots=True)
+class EmbeddingRequest:
+    """Texts to be placed in a space of meaning, at most as many as the vendor takes at once. `timeout` in seconds."""
+
+    model: str
+    texts: tuple[str, ...]
+    dimensions: int | None = None
+    timeout: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingResponse:
+    """One vector for each text, in their order."""
+
+    provider: str
+    model: str
+    vectors: tuple[tuple[float, ...], ...]
+    usage: Usage
+    sandbox: bool = False
+
+
+class Interrupted(Transient):
+    """A stream that broke off after the model had begun to answer. `partial` is what came until then; it was paid for."""
+
+    def __init__(self, cause: JobError, partial: CompletionResponse):
+        super().__init__(cause.detail, code=cause.job_code, retry_after=cause.retry_after)
+        self.cause = cause
+        self.partial = partial
+
+
+@dataclass(frozen=True, slots=True)
 class Reach:
     """Which addresses a client may connect to. `judged` is for a server that a tenant named: of private networks it reaches
     those alone that the operator lists in `allowed`. Vendors, and what the operator set, are not judged.
@@ -86,6 +118,19 @@ class CompletionProvider(Protocol):
         (`provider_unavailable`, `provider_unreachable`, `provider_timeout`, `provider_malformed_response`,
         `provider_circuit_open`) or `Permanent` (`provider_unauthorized`, `provider_quota_exhausted`,
         `provider_rejected`).
+        """
+        ...
+
+    def stream(self, request: CompletionRequest, heard: Callable[[str], None]) -> CompletionResponse:
+        """As `complete`, with each piece of the text given to `heard` as it comes.
+
+        Raises `Interrupted` besides, for an answer that broke off.
+        """
+        ...
+
+    def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
+        """A vector for each text, tried once. Raises as `complete`, and `Permanent` (`provider_not_supported`) where the
+        vendor has no embeddings.
         """
         ...
 

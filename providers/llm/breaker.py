@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pybreaker
 
 from domain.errors import RateLimited, Transient
 from providers.llm.accounts import Account
-from providers.llm.base import CompletionProvider, CompletionRequest, CompletionResponse
+from providers.llm.base import (
+    CompletionProvider,
+    CompletionRequest,
+    CompletionResponse,
+    EmbeddingRequest,
+    EmbeddingResponse,
+    Interrupted,
+)
 
 FAILURES_TO_OPEN = 5
 SECONDS_OPEN = 30.0
@@ -35,14 +44,15 @@ class Circuit:
             throw_new_error_on_trip=False,
         )
 
-    def complete(self, provider: CompletionProvider, request: CompletionRequest) -> CompletionResponse:
-        """Call the provider, or raise `Transient` with `provider_circuit_open` at once."""
+    @contextmanager
+    def calling(self, name: str) -> Iterator[None]:
+        """Around a call of the provider of that name. Raises `Transient` with `provider_circuit_open` at once if it is open."""
         try:
             # Not `call`, which holds the breaker's lock during the call and so lets one through at a time.
             with self._breaker.calling():
-                return provider.complete(request)
+                yield
         except pybreaker.CircuitBreakerError:
-            detail = f"{provider.name} kept failing and is left alone for a while."
+            detail = f"{name} kept failing and is left alone for a while."
             raise Transient(detail, code="provider_circuit_open", retry_after=self._remaining()) from None
 
     def _remaining(self) -> float:
@@ -53,6 +63,8 @@ class Circuit:
 
 def _counts(error: BaseException) -> bool:
     """A provider that refuses a request or asks to wait is alive; only failing to answer counts."""
+    if isinstance(error, Interrupted):
+        error = error.cause
     return isinstance(error, Transient) and not isinstance(error, RateLimited)
 
 
@@ -87,7 +99,18 @@ class GuardedCompletionProvider:
 
     def complete(self, request: CompletionRequest) -> CompletionResponse:
         """As the provider's, and `Transient` with `provider_circuit_open` while the circuit is open."""
-        return self._circuit.complete(self._provider, request)
+        with self._circuit.calling(self.name):
+            return self._provider.complete(request)
+
+    def stream(self, request: CompletionRequest, heard: Callable[[str], None]) -> CompletionResponse:
+        """Likewise."""
+        with self._circuit.calling(self.name):
+            return self._provider.stream(request, heard)
+
+    def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
+        """Likewise."""
+        with self._circuit.calling(self.name):
+            return self._provider.embed(request)
 
     def close(self) -> None:
         """As the provider's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from domain.errors import JobError, Permanent, RateLimited, Transient
@@ -10,6 +11,9 @@ from providers.retry_after import retry_after
 _SPENT_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "billing_error"})
 _SPENT_SUFFIXES = ("_spend_limit_reached", "_billing_unavailable")
 _LOCKED_CODES = frozenset({"account_deactivated", "organization_on_hold"})
+_TOO_LONG_CODES = frozenset({"context_length_exceeded", "string_above_max_length"})
+_TOO_LONG = re.compile("prompt is too long|maximum context length|exceed context limit", re.IGNORECASE)
+_UNKNOWN_MODEL_CODES = frozenset({"model_not_found", "not_found_error", "NotFoundError"})
 _REPEATABLE_STATUSES = frozenset({408, 409, 425})
 
 
@@ -31,6 +35,10 @@ def failure(
         return Transient(
             f"{provider} failed ({status}).", code="provider_unavailable", retry_after=retry_after(headers)
         )
+    if codes & _TOO_LONG_CODES or (status == 400 and _TOO_LONG.search(message)):
+        return Permanent(f"The prompt does not fit {provider}'s model.", code="context_window_exceeded")
+    if status == 404 and codes & _UNKNOWN_MODEL_CODES:
+        return Permanent(f"{provider} has no such model, or not for this key.", code="model_not_found")
     said = message.replace(api_key, "[key]") if api_key else message
     return Permanent(f"{provider} refused the request ({status}): {said[:300]}", code="provider_rejected")
 

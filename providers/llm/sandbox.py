@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from collections.abc import Callable
 
-from providers.llm.base import CompletionRequest, CompletionResponse
-from providers.llm.tokens import BYTES_PER_TOKEN, estimate_tokens, estimated_usage
+from providers.llm.base import CompletionRequest, CompletionResponse, EmbeddingRequest, EmbeddingResponse, Usage
+from providers.llm.tokens import BYTES_PER_TOKEN, estimate_tokens, estimated_tokens, estimated_usage
 
 SANDBOX_MODEL = "sandbox"
+SANDBOX_DIMENSIONS = 256
 _LABEL = "[sandbox: no language model was called]"
 
 
@@ -34,5 +37,28 @@ class SandboxCompletionProvider:
             sandbox=True,
         )
 
+    def stream(self, request: CompletionRequest, heard: Callable[[str], None]) -> CompletionResponse:
+        """The same answer, word by word."""
+        response = self.complete(request)
+        for number, word in enumerate(response.text.split(" ")):
+            heard(word if number == 0 else f" {word}")
+        return response
+
+    def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
+        """Unit vectors that share nothing but being the same for the same text."""
+        size = request.dimensions or SANDBOX_DIMENSIONS
+        vectors = tuple(_vector(text, size) for text in request.texts)
+        return EmbeddingResponse(
+            self.name, SANDBOX_MODEL, vectors, Usage(estimated_tokens(request.texts), 0, 0, "estimated"), sandbox=True
+        )
+
     def close(self) -> None:
         """Has no connections."""
+
+
+def _vector(text: str, size: int) -> tuple[float, ...]:
+    """From the text's hash, so that it means nothing and is always the same."""
+    seed = hashlib.shake_256(text.encode("utf-8", "replace")).digest(2 * size)
+    numbers = [int.from_bytes(seed[at : at + 2]) / 32767.5 - 1.0 for at in range(0, 2 * size, 2)]
+    length = math.sqrt(sum(number * number for number in numbers)) or 1.0
+    return tuple(number / length for number in numbers)

@@ -19,3 +19,8 @@ def estimated_usage(messages: Iterable[Message], answer: str) -> Usage:
     """Usage marked as estimated."""
     asked = sum(_TOKENS_PER_MESSAGE + estimate_tokens(message.content) for message in messages)
     return Usage(asked, 0, estimate_tokens(answer), "estimated")
+
+
+def estimated_tokens(texts: Iterable[str]) -> int:
+    """About how many tokens several texts are."""
+    return sum(estimate_tokens(text) for text in texts)

@@ -53,7 +53,7 @@ UPDATE tenants SET transition = transition || jsonb_build_object('counts', %(cou
 _EMPTY: LiteralString = """
 UPDATE tenants SET state = 'deleted', name = 'erased', version = version + 1, settings = '{}', preferences = '{}',
        transition = NULL, erase_at = NULL, dsn_sealed = NULL, database_name = NULL, bucket_sealed = NULL, server_sealed = NULL,
-       llm_key_sealed = NULL, schema_version = NULL, billing_due_at = NULL, created_by = NULL
+       llm_key_sealed = NULL, llm_config_sealed = NULL, schema_version = NULL, billing_due_at = NULL, created_by = NULL
  WHERE id = %(id)s AND version = %(version)s RETURNING version
 """
 _CERTIFY: LiteralString = """

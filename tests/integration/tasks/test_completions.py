@@ -96,7 +96,7 @@ def test_the_platforms_account_answers_and_the_call_is_accounted_for(
     assert result == {
         "text": "Hello, Ada.", "provider": "openai", "model": "gpt-5-mini-2025-08-07", "finish_reason": "stop",
         "usage": {"input_tokens": 100, "cached_input_tokens": 40, "output_tokens": 7, "source": "reported"},
-        "cost_micros": result["cost_micros"], "key_source": "platform", "sandbox": False, "response_id": "chatcmpl-1",
+        "cost_micros": result["cost_micros"], "key_source": "platform", "fallback_from": None, "sandbox": False, "response_id": "chatcmpl-1",
     }  # fmt: skip
     assert result["cost_micros"] > 0
     assert bearer(httpserver) == [f"Bearer {PLATFORM_KEY}"]

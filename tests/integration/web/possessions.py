@@ -31,6 +31,8 @@ PLAN = {"code": "team", "name": "Team", "amount": 2900, "currency": "eur", "inte
 CUSTOMER = {"name": "Ada Lovelace", "email": "ada@example.com", "timezone": "Europe/Berlin"}
 ROLE = {"name": "mine", "permissions": ["job:read"]}
 GROUP = {"name": "mine"}
+BUDGET = {"name": "Secret", "period": "month", "limit_micros": 1_000_000}
+PRICE = {"provider": "openai", "model": "secret-model", "input_micros": 1, "output_micros": 2}
 DOCUMENT = {"title": "Secret", "body": "Secret."}
 
 BODIES: Mapping[str, Any] = {
@@ -39,6 +41,7 @@ BODIES: Mapping[str, Any] = {
     "update_user": {"roles": ["viewer"]}, "put_customer": {"name": "Theirs", "email": "theirs@example.com"},
     "create_payment_method": {"provider_id": "pm_card_visa"}, "open_portal": {"return_url": "https://example.com/"},
     "change_plan": {"plan_id": str(new_id())},
+    "put_budget": BUDGET, "put_price": PRICE,
 }  # fmt: skip
 """What is sent to operations that need a body to get as far as looking for the thing."""
 
@@ -94,6 +97,13 @@ def _notification(caller: Caller, engine: Tenancy, _: Ids) -> Ids:
     return {"notification_id": sent}
 
 
+def _llm(caller: Caller, engine: Tenancy, _: Ids) -> Ids:
+    asked = _made(caller, "/llm/completions", {"messages": [{"role": "user", "content": "Secret?"}]})["id"]
+    run(engine, caller.tenant_id, UUID(asked))
+    budget, price = _made(caller, "/llm/budgets", BUDGET), _made(caller, "/llm/prices", PRICE)
+    return {"completion_id": asked, "budget_id": budget["id"], "price_id": price["id"]}
+
+
 def _search(caller: Caller, engine: Tenancy, _: Ids) -> Ids:
     body = {"q": "secret", "sources": ["documents"]}
     asked = caller.post(f"{V1}/search", json=body, headers={"Prefer": "respond-async"})
@@ -136,7 +146,7 @@ def _archive(caller: Caller, engine: Tenancy, _: Ids) -> Ids:
 Maker = Callable[[Caller, Tenancy, Ids], Ids]
 
 POSSESSIONS: tuple[Maker, ...] = (
-    _tenant, _document, _job, _schedule, _endpoint, _invoice, _notification, _search, _identity, _group, _archive,
+    _tenant, _document, _job, _schedule, _endpoint, _invoice, _notification, _llm, _search, _identity, _group, _archive,
 )  # fmt: skip
 """Each makes something that the caller's tenant owns and gives its ids by the names that paths use; it gets those so far."""
 
