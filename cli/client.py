@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 from urllib.parse import urlsplit
 
 import httpx2
@@ -113,6 +113,33 @@ class Client:
         except httpx2.TransportError as error:
             raise self._unreachable(error) from None
         return _reply(response)
+
+    def download(self, path: str, file: BinaryIO) -> int:
+        """Write the body of `GET path` into `file` as it comes; returns its bytes. Raises as `send`."""
+        timeout = httpx2.Timeout(self._at_most(READ_SECONDS), connect=self._at_most(CONNECT_SECONDS))
+        written = 0
+        try:
+            with self._http.stream("GET", path, headers={"Accept": "*/*"}, timeout=timeout) as response:
+                if not response.is_success:
+                    response.read()
+                    _reply(response)
+                for chunk in response.iter_bytes():
+                    written += file.write(chunk)
+        except httpx2.TransportError as error:
+            raise self._unreachable(error) from None
+        return written
+
+    def upload(self, path: str, file: BinaryIO) -> Any:
+        """The body of `POST path` with the file as it is. Raises as `send`."""
+        timeout = httpx2.Timeout(None, connect=self._at_most(CONNECT_SECONDS))
+        headers = {"Content-Type": "application/octet-stream"}
+        try:
+            response = self._http.post(
+                path, content=iter(lambda: file.read(65_536), b""), headers=headers, timeout=timeout
+            )
+        except httpx2.TransportError as error:
+            raise self._unreachable(error) from None
+        return _reply(response).body
 
     @contextmanager
     def events(self, path: str, last_event_id: str | None = None) -> Iterator[Iterator[httpx2.ServerSentEvent]]:

@@ -33,12 +33,11 @@ Without --tenant your only tenant is chosen; with several, the command lists the
 def login(connection: Connection, email: str, tenant: str | None, password_stdin: bool) -> None:
     """Log in and keep an API key for a tenant in NEXUS_HOME/cli.json.
 
-    The password is asked for, or taken from NEXUS_PASSWORD.
+    The password is asked for, or taken from NEXUS_PASSWORD; so is the code of a second factor, or taken from NEXUS_CODE.
     """
     server, before = connection.server(), connection.login()
     with Client(server.url) as client:
-        credentials = {"email": email, "password": _password(password_stdin)}
-        tokens = client.post("/api/v1/auth/login", credentials)
+        tokens = _log_in(client, {"email": email, "password": _password(password_stdin)})
     kept = Login(server.url, server.local, email, refresh_token=tokens["refresh_token"])
     connection.store.write(kept)
     with Client(server.url, credential=tokens["access_token"]) as client:
@@ -94,6 +93,27 @@ def _with_key(kept: Login, server: Server, access_token: str, tenant: Tenant, be
         kept.url, kept.local, kept.email, kept.refresh_token,
         tenant_id=tenant["id"], tenant_name=tenant["name"], api_key=made["key"], api_key_id=made["id"],
     )  # fmt: skip
+
+
+def _log_in(client: Client, credentials: Mapping[str, Any]) -> Any:
+    """The tokens of a login, with a code where the account has a second factor."""
+    try:
+        return client.post("/api/v1/auth/login", credentials)
+    except Problem as problem:
+        if problem.code != "mfa_required":
+            raise
+    return client.post("/api/v1/auth/login", {**credentials, "code": _code()})
+
+
+def _code() -> str:
+    given = os.environ.get("NEXUS_CODE")
+    if given is not None:
+        return given
+    if not sys.stdin.isatty():
+        raise CommandFailed(
+            "the account has a second factor: set NEXUS_CODE to a code of the app, or to a recovery code"
+        )
+    return str(click.prompt("Code", err=True))
 
 
 def _password(from_input: bool) -> str:

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "queues": ("cli.queues:queues", "Show, pause, resume and drain queues."),
     "kinds": ("cli.kinds:kinds", "Show, pause, resume and drain kinds of job."),
     "audit": ("cli.audit:audit", "List who changed what; verify that the record holds."),
+    "signing-keys": ("cli.signing_keys:signing_keys", "List, rotate and retire the keys that sign access tokens."),
     "top": ("cli.top:top", "Watch queues, kinds and workers live."),
     "doctor": ("cli.doctor.command:doctor", "Find out what is wrong with a set-up, and what to do."),
     "workers": ("cli.workers:workers", "List the workers and what they run."),

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from cli import pauses
+from cli import pauses, tenant_life
 from cli import watch as following
 from cli.client import Client
 from cli.credentials import Connection, connected
@@ -53,6 +53,9 @@ Examples:
   nexus tenants create Acme --tier dedicated
   nexus tenants list --json | jq -r '.items[].id'
   nexus tenants show Acme
+  nexus tenants export Acme --output acme.zip
+  nexus tenants restore Acme --file acme.zip
+  nexus tenants delete Acme
   nexus tenants verify-isolation Acme
 
 \b
@@ -65,17 +68,28 @@ Examples for operators:
 """
 )
 def tenants() -> None:
-    """Create, list and show tenants; pause them and set their limits."""
+    """Create, list and show tenants, suspend, export, restore and delete them; pause them and set their limits."""
 
 
 @tenants.command()
 @click.argument("name")
-@click.option("--tier", type=click.Choice(["dedicated", "pooled"]), help="A database of its own, or the shared one.")
+@click.option(
+    "--tier",
+    type=click.Choice(["dedicated", "pooled", "external"]),
+    help="A database of its own, the shared one, or on its own server.",
+)
+@click.option(
+    "--database-url",
+    envvar="NEXUS_TENANT_DATABASE_URL",
+    help="For the tier external; better in NEXUS_TENANT_DATABASE_URL, for it holds a password.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the tenant as JSON for scripts.")
 @connected
-def create(connection: Connection, name: str, tier: str | None, as_json: bool) -> int:
+def create(connection: Connection, name: str, tier: str | None, database_url: str | None, as_json: bool) -> int:
     """Create the tenant NAME and wait until it is provisioned."""
-    body = {"name": name} if tier is None else {"name": name, "tier": tier}
+    body: dict[str, Any] = {"name": name} if tier is None else {"name": name, "tier": tier}
+    if tier == "external" and database_url is not None:
+        body["database"] = {"url": database_url}
     with connection.as_user() as client:
         job = client.post(PATH, body, idempotency_key=str(uuid.uuid4()))
         tenant_id = job["tenant_id"]
@@ -155,6 +169,7 @@ def _id_of(client: Client, tenant: str) -> str:
     return str(found["id"])
 
 
+tenant_life.add_life(tenants, _id_of)
 tenants.add_command(verify_isolation)
 pauses.add_steering(
     tenants,
@@ -162,3 +177,4 @@ pauses.add_steering(
     lambda client, name: f"tenants/{_id_of(client, name)}",
     click.argument("name", metavar="NAME|ID"),
 )
+tenant_life.add_resume(tenants)

@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     public_url: str | None = Field(None, alias="NEXUS_PUBLIC_URL")
     admin_email: str | None = Field(None, alias="NEXUS_ADMIN_EMAIL")
     admin_password: SecretStr | None = Field(None, alias="NEXUS_ADMIN_PASSWORD")
+    app_url: str | None = Field(None, alias="NEXUS_APP_URL")
+    require_verified_email: bool | None = Field(None, alias="NEXUS_REQUIRE_VERIFIED_EMAIL")
+    login_address_failures: int = Field(50, ge=5, le=1_000_000, alias="NEXUS_LOGIN_ADDRESS_FAILURES")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", alias="NEXUS_LOG_LEVEL")
     log_format: Literal["json", "console"] = Field("json", alias="NEXUS_LOG_FORMAT")
 
@@ -109,6 +112,8 @@ class Settings(BaseSettings):
 
     webhook_private_networks: Annotated[str, _networks()] = Field("", alias="NEXUS_WEBHOOK_PRIVATE_NETWORKS")
 
+    tenant_private_networks: Annotated[str, _networks()] = Field("", alias="NEXUS_TENANT_PRIVATE_NETWORKS")
+
     flower_port: Port = Field(5555, alias="FLOWER_PORT")
     flower_user: str = Field("operator", alias="FLOWER_USER")
     flower_password: SecretStr | None = Field(None, alias="FLOWER_PASSWORD")
@@ -145,6 +150,13 @@ class Settings(BaseSettings):
     def base_url(self) -> str:
         """The address that clients see, without a trailing slash."""
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def verification_required(self) -> bool:
+        """Whether an account must have a verified email before it makes tenants or brings others into one."""
+        if self.require_verified_email is None:
+            return self.environment == "production"
+        return self.require_verified_email
 
     @cached_property
     def master_key_ring(self) -> tuple[tuple[str, bytes | None], ...]:

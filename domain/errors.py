@@ -58,12 +58,24 @@ class TokenExpired(NexusError):
     code, status, title = "token_expired", 401, "The access token has expired"
 
 
+class MfaRequired(NexusError):
+    code, status, title = "mfa_required", 401, "The login needs a code of the second factor"
+
+
+class InvalidCode(NexusError):
+    code, status, title = "invalid_code", 401, "The code of the second factor is wrong or was used before"
+
+
 class TokenReused(NexusError):
     code, status, title = "refresh_token_reused", 401, "The refresh token was used before; its sessions are revoked"
 
 
 class PermissionDenied(NexusError):
     code, status, title = "permission_denied", 403, "The caller lacks a permission"
+
+
+class EmailUnverified(NexusError):
+    code, status, title = "email_unverified", 403, "The account's email address is not verified"
 
 
 class NotFound(NexusError):
@@ -114,6 +126,18 @@ class PermissionInUse(NexusError):
     code, status, title = "permission_in_use", 409, "Roles hold the permission"
 
 
+class AlreadyMember(NexusError):
+    code, status, title = "already_member", 409, "The account is a member of the tenant"
+
+
+class AlreadyInvited(NexusError):
+    code, status, title = "already_invited", 409, "An invitation to this address is pending"
+
+
+class LastOwner(NexusError):
+    code, status, title = "last_owner", 409, "A tenant keeps at least one owner"
+
+
 class UniqueKeyTaken(NexusError):
     code, status, title = "unique_key_taken", 409, "A live job holds this unique key"
 
@@ -154,6 +178,10 @@ class InvalidPayload(NexusError):
     code, status, title = "invalid_payload", 422, "The payload is invalid"
 
 
+class InvalidLink(NexusError):
+    code, status, title = "invalid_link", 422, "The link is not valid, has expired or was used"
+
+
 class UnknownKind(NexusError):
     code, status, title = "unknown_kind", 422, "There is no such job kind"
 
@@ -164,6 +192,10 @@ class PreconditionRequired(NexusError):
 
 class TooManyRequests(NexusError):
     code, status, title = "rate_limited", 429, "Too many requests"
+
+
+class LoginThrottled(NexusError):
+    code, status, title = "login_throttled", 429, "Too many failed logins"
 
 
 class SearchFailed(NexusError):

@@ -13,6 +13,9 @@ EVENTS: dict[str, str] = {
     "notification.sent": "A provider took a message.",
     "completion.created": "A language model has answered.",
     "search.requested": "A search was asked for.",
+    "invoice.finalised": "An invoice has its number; neither its lines nor its total change from now on.",
+    "invoice.paid": "A payment covers the invoice.",
+    "invoice.payment_failed": "An attempt to collect the invoice has failed.",
     "webhook_endpoint.disabled": "An endpoint gets nothing more, because its receiver said so or failed for days.",
     "webhook.test": "A test that someone asked for. It goes to that endpoint, whatever it subscribes to.",
 }

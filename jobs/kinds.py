@@ -15,7 +15,19 @@ from marshmallow import Schema
 from domain.errors import UnknownKind
 from domain.jobs.retry import RetryPolicy
 from domain.webhooks.delivery import MAX_ATTEMPTS, RETRY_SECONDS
-from jobs.payloads.billing import BillingCycleSchema, WebhookProcessSchema
+from jobs.payloads.accounts import AccountMailLinkSchema, InvitationMailSchema
+from jobs.payloads.billing import (
+    BillingCycleSchema,
+    BillingPortalSchema,
+    PaymentCollectSchema,
+    PaymentMethodAttachSchema,
+    PaymentMethodDetachSchema,
+    PaymentMethodSetupSchema,
+    PaymentRefundSchema,
+    UsageCollectSchema,
+    WebhookProcessSchema,
+    WebhookSweepSchema,
+)
 from jobs.payloads.completions import CompletionCreateSchema
 from jobs.payloads.events import EventHandleSchema, WebhookDeliverSchema
 from jobs.payloads.fleet import FleetDriftSchema, FleetMigrateSchema
@@ -137,6 +149,14 @@ KINDS: dict[str, Kind] = {
             timedelta(seconds=60), 10, retention=timedelta(hours=1),
         ),
         Kind(
+            "account.mail_link", "notifications", AccountMailLinkSchema, None, PROVIDER_RETRY, timedelta(minutes=2), 20,
+            retention=timedelta(days=1),
+        ),
+        Kind(
+            "invitation.mail", "notifications", InvitationMailSchema, None, PROVIDER_RETRY, timedelta(minutes=2), 20,
+            retention=timedelta(days=1),
+        ),
+        Kind(
             "completion.create", "completions", CompletionCreateSchema, "completion:create", PROVIDER_RETRY,
             timedelta(minutes=10), batchable=False,
         ),
@@ -149,6 +169,14 @@ KINDS: dict[str, Kind] = {
         ),
         Kind("event.handle", "webhooks", EventHandleSchema, None, PROVIDER_RETRY),
         Kind("billing.cycle", "billing", BillingCycleSchema, None, RetryPolicy(10, 1.0, 600.0), timedelta(minutes=30)),
+        Kind("billing.portal", "webhooks", BillingPortalSchema, None, QUICK_RETRY, timedelta(seconds=60), 5),
+        Kind("usage.collect", "billing", UsageCollectSchema, None, PROVIDER_RETRY, timedelta(minutes=30)),
+        Kind("payment.collect", "webhooks", PaymentCollectSchema, None, PROVIDER_RETRY),
+        Kind("payment.refund", "webhooks", PaymentRefundSchema, None, PROVIDER_RETRY),
+        Kind("payment_method.attach", "webhooks", PaymentMethodAttachSchema, None, PROVIDER_RETRY, priority=5),
+        Kind("payment_method.detach", "webhooks", PaymentMethodDetachSchema, None, PROVIDER_RETRY),
+        Kind("payment_method.setup", "webhooks", PaymentMethodSetupSchema, None, QUICK_RETRY, priority=5),
+        Kind("webhook.sweep", "webhooks", WebhookSweepSchema, None, PROVIDER_RETRY, timedelta(minutes=10)),
     )
 }  # fmt: skip
 

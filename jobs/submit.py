@@ -11,6 +11,7 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 from marshmallow import ValidationError
+from sqlalchemy.orm import Session
 
 from domain.errors import FieldError, IdempotencyMismatch, InvalidPayload, PayloadTooLarge, UniqueKeyTaken
 from domain.identity.principals import Principal
@@ -128,6 +129,13 @@ def submit(tenancy: Tenancy, new: NewJob) -> Submitted:
         # The holder of the unique key finished between the two statements, or the idempotency key outlived its job.
         free_keys(tenancy, parameters["tenant_id"], [new.idempotency_key])
     raise UniqueKeyTaken(f"The unique key {new.unique_key!r} is contended; try again.")
+
+
+def insert(session: Session, tenancy: Tenancy, new: NewJob) -> None:
+    """Insert the job within the caller's transaction, so that it is never there without what it belongs to, nor that without
+    it. One that has an idempotency key and was submitted before is left as it is. Call `hints` after the commit.
+    """
+    session.connection().exec_driver_sql(INSERT, insert_parameters(tenancy, new))
 
 
 def free_keys(tenancy: Tenancy, tenant_id: UUID, keys: Sequence[str | None]) -> None:

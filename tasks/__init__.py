@@ -8,6 +8,7 @@ from importlib import import_module
 from config.settings import Settings
 
 MODULES = (
+    "accounts",
     "billing",
     "completions",
     "events",
@@ -20,6 +21,7 @@ MODULES = (
     "tenant_life",
     "tenants",
     "webhook_endpoints",
+    "webhook_sweeps",
     "webhooks",
 )
 """Every module that binds a handler, a subscriber or a service."""

@@ -20,6 +20,7 @@ from tenancy.directory import TenantDirectory, TenantRecord
 from tenancy.engines import TenantEngines
 from tenancy.guard import refuse_privileges
 from tenancy.masters import open_ring
+from tenancy.outward import pin_of
 from tenancy.reach import Unreachable
 from tenancy.vault import Vault
 
@@ -43,6 +44,7 @@ class Tenancy:
             patience=PLATFORM_PATIENCE_SECONDS,
             pooled=self._pooled,
         )
+        self._pin = pin_of(settings)
         self._past_pooler = Database(dsn, pool_size=1, application_name=f"nexus {role}")
         self.directory = TenantDirectory(self.platform, self.ring)
         self._engines = TenantEngines(
@@ -121,7 +123,9 @@ class Tenancy:
 
     def _pool_of(self, dsn: str, tier: str) -> AbstractContextManager[Database]:
         """The platform's pooler stands before the platform's servers, not before a tenant's own."""
-        if tier == "external" or not self._pooled:
+        if tier == "external":
+            return self._engines.use(dsn, pin=self._pin)
+        if not self._pooled:
             return self._engines.use(dsn)
         return self._engines.use(self.settings.through_pooler(dsn), pooled=True)
 

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError as SQLAlchemyOperationalError
 
 from config.settings import ENGINE_ROLE, WEB_ROLE, Settings, SettingsError
@@ -175,6 +175,7 @@ def _ensure_administrator(settings: Settings) -> Prepared:
                     name="Administrator",
                     password_hash=hash_password(password),
                     is_operator=True,
+                    email_verified_at=func.now(),
                 )
             )
             session.flush()

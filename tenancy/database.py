@@ -7,7 +7,7 @@ the connection, so a reused connection starts with none and sees no rows.
 from __future__ import annotations
 
 import select
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, LiteralString
 from uuid import UUID
@@ -68,7 +68,7 @@ class Database:
     A statement may take `patience` seconds, at the end of which its outcome is unknown; None sets no bound. The server
     rolls a transaction back that nobody has spoken in for `idle_limit` seconds: a frozen process must not hold what it
     locked. `reach` remembers whether the database can be connected to. `pooled` says that a pooler lends a server's session
-    for one transaction at a time: nothing is then prepared or set for longer than that.
+    for one transaction at a time: nothing is then prepared or set for longer than that. `pin` says to which address a connection goes.
     """
 
     def __init__(
@@ -81,9 +81,11 @@ class Database:
         patience: float | None = None,
         idle_limit: float = 20.0,
         reach: Reach | None = None,
+        pin: Callable[[str], str] | None = None,
         pooled: bool = False,
     ):
         self._dsn = dsn
+        self._pin = pin
         self._application_name = application_name
         self._patience = patience
         self._idle_milliseconds = str(round(idle_limit * 1000))
@@ -145,12 +147,13 @@ class Database:
 
     def connect(self) -> psycopg.Connection[Any]:
         """A connection of one's own, in autocommit, outside the pool: advisory locks and `CREATE DATABASE`."""
-        return psycopg.connect(self._dsn, autocommit=True, **_bounds(self._dsn))
+        return psycopg.connect(self._dsn, autocommit=True, **self._bounds())
 
     @contextmanager
     def snapshot(self, scope: Scope) -> Iterator[psycopg.Connection[Any]]:
         """A connection of one's own that reads everything as it is at one moment, and writes nothing."""
         with self.connect() as connection:
+            connection.prepare_threshold = None  # a pooler may lend the server's session to others afterwards
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             connection.execute(*_set_scope(scope))
             yield connection
@@ -161,7 +164,7 @@ class Database:
         self._engine.dispose(close=close)
 
     def _open(self) -> psycopg.Connection[Any]:
-        bounds = _bounds(self._dsn)
+        bounds = self._bounds()
         connection = PatientConnection.connect(
             self._dsn, autocommit=True, application_name=self._application_name, **bounds
         )
@@ -176,6 +179,10 @@ class Database:
             connection.close()
             raise
         return connection
+
+    def _bounds(self) -> dict[str, Any]:
+        pinned = {} if self._pin is None else {"hostaddr": self._pin(self._dsn)}
+        return {**_bounds(self._dsn), **pinned}
 
     def _once(self, statements: Sequence[tuple[LiteralString, Mapping[str, Any]]], scope: Scope) -> list[list[Row]]:
         pooled = self._engine.raw_connection()

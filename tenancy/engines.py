@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tenancy.database import Database
+from tenancy.outward import Pin
 from tenancy.reach import Reach
 
 
@@ -34,8 +35,8 @@ class TenantEngines:
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
 
     @contextmanager
-    def use(self, dsn: str, *, pooled: bool = False) -> Iterator[Database]:
-        """The database at `dsn`, kept open at least until the block ends; `pooled` as for `Database`."""
+    def use(self, dsn: str, *, pooled: bool = False, pin: Pin | None = None) -> Iterator[Database]:
+        """The database at `dsn`, kept open at least until the block ends; `pooled` and `pin` as for `Database`."""
         with self._lock:
             entry = self._entries.get(dsn)
             if entry is None:
@@ -44,6 +45,7 @@ class TenantEngines:
                     pool_size=self._pool_size,
                     application_name=self._application_name,
                     reach=Reach(),
+                    pin=pin,
                     pooled=pooled,
                 )
                 entry = self._entries[dsn] = _Entry(database)

@@ -7,22 +7,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
+from domain.errors import JobError
 from domain.identity.permissions import SYSTEM_ROLES
 from domain.ids import new_id
 from models.platform import Membership, MembershipRole, Role, RolePermission, Tenant, TenantKey
 from tenancy.access import Tenancy
 from tenancy.audit import record
 from tenancy.directory import BucketAddress, TenantRecord
+from tenancy.external import OwnServer
 from tenancy.holding import Hold, anyone, superseded
 from tenancy.migrations import head
 from tenancy.places import OwnDatabase, Place, Pool, Step
 from tenancy.vault import MasterRing, Vault, data_key_place, new_data_key
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPlace:
+    """What an external tenant brings: the account that may make our schema on its server, and perhaps a bucket."""
+
+    server_dsn: str = field(repr=False)
+    bucket: BucketAddress | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +52,7 @@ def create_tenant(
     owner_id: UUID,
     tenant_id: UUID,
     is_operator: bool = False,
+    own: OwnPlace | None = None,
 ) -> NewTenant:
     """Insert the tenant, its first data key, the system roles and the owner's membership; flushes, does not commit.
 
@@ -50,7 +61,14 @@ def create_tenant(
     """
     key = new_data_key()
     master_key_id, wrapped = ring.wrap(key, data_key_place(tenant_id, 1))
-    session.add(Tenant(id=tenant_id, name=name, tier=tier, is_operator=is_operator, created_by=owner_id))
+    tenant = Tenant(id=tenant_id, name=name, tier=tier, is_operator=is_operator, created_by=owner_id)
+    vault = Vault(tenant_id, {1: key})
+    if own is not None:
+        tenant.server_sealed = vault.seal(own.server_dsn.encode(), "tenants", "server_sealed", tenant_id)
+        if own.bucket is not None:
+            address = json.dumps(asdict(own.bucket)).encode()
+            tenant.bucket_sealed = vault.seal(address, "tenants", "bucket_sealed", tenant_id)
+    session.add(tenant)
     session.flush()
     session.add(TenantKey(tenant_id=tenant_id, version=1, master_key_id=master_key_id, wrapped=wrapped))
     roles = {name: Role(tenant_id=tenant_id, id=new_id(), name=name, is_system=True) for name in SYSTEM_ROLES}
@@ -65,7 +83,7 @@ def create_tenant(
     session.add(MembershipRole(tenant_id=tenant_id, user_id=owner_id, role_id=roles["owner"].id))
     session.flush()
     record(session, "tenant.created", f"tenant:{tenant_id}", after={"name": name, "tier": tier, "owner_id": owner_id})
-    return NewTenant(tenant_id, Vault(tenant_id, {1: key}))
+    return NewTenant(tenant_id, vault)
 
 
 MARK = ".nexus"
@@ -113,14 +131,24 @@ class Provisioner:
         ):
             return False
         self.place.drop(self._hold.server)
-        if self._tenancy.record(self._tenant_id).bucket is not None:
-            self._tenancy.bucket(self._tenant_id).delete(MARK)
+        self._remove_mark()
         self._hold.update(
-            "UPDATE tenants SET settings = settings - 'undoing', bucket_sealed = NULL, database_name = NULL,"
+            "UPDATE tenants SET settings = settings - 'undoing', database_name = NULL,"
+            "       bucket_sealed = CASE WHEN tier = 'external' THEN bucket_sealed END,"
             "       schema_version = NULL"
             " WHERE id = %(id)s AND version = %(version)s RETURNING version"
         )
         return True
+
+    def _remove_mark(self) -> None:
+        record = self._tenancy.record(self._tenant_id)
+        if record.bucket is None:
+            return
+        try:
+            self._tenancy.bucket(self._tenant_id).delete(MARK)
+        except JobError:
+            if record.tier != "external":
+                raise  # ours will be back; what is wrong with theirs may be why the tenant cannot be made
 
     def close(self) -> None:
         """Close the owner's connections, and let others act on the tenant."""
@@ -154,7 +182,10 @@ class Provisioner:
         )
 
     def _create_bucket(self) -> None:
-        if self._settings.s3_bucket is None:
+        given = self._tenancy.record(self._tenant_id).bucket
+        if given is not None and given.access_key is not None:
+            address = given
+        elif self._settings.s3_bucket is None:
             address = BucketAddress(name=f"t-{self._tenant_id.hex}")
         else:
             address = BucketAddress(name=self._settings.s3_bucket, prefix=f"t/{self._tenant_id.hex}")
@@ -179,4 +210,6 @@ def place_of(settings: Settings, record: TenantRecord, tier: str | None = None) 
     """Where a tenant of that tier lives; without one, of its own tier."""
     if (tier or record.tier) == "pooled":
         return Pool(settings)
+    if (tier or record.tier) == "external":
+        return OwnServer(settings, record)
     return OwnDatabase(settings, record.id, record.vault, record.dsn if record.tier == "dedicated" else None)

@@ -72,16 +72,18 @@ def restrict_connect(connection: psycopg.Connection[Any], database: str, *roles:
 
 
 def grant_tables(owner_dsn: str, role: str) -> None:
+    """As `grant_rows`, in the database that the owner's DSN names."""
+    with psycopg.connect(owner_dsn, connect_timeout=5) as connection:
+        grant_rows(connection, role)
+
+
+def grant_rows(connection: psycopg.Connection[Any], role: str) -> None:
     """Rows, not schema: no `TRUNCATE`, which ignores policies, and no sight of the migration table."""
     name = sql.Identifier(role)
-    with psycopg.connect(owner_dsn, connect_timeout=5) as connection:
-        connection.execute(sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(name))
-        connection.execute(
-            sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {}").format(name)
-        )
-        connection.execute(sql.SQL("REVOKE ALL ON alembic_version FROM {}").format(name))
-        connection.execute(
-            sql.SQL(
-                "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {}"
-            ).format(name)
-        )
+    for statement in (
+        sql.SQL("GRANT USAGE ON SCHEMA public TO {}"),
+        sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {}"),
+        sql.SQL("REVOKE ALL ON alembic_version FROM {}"),
+        sql.SQL("ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {}"),
+    ):
+        connection.execute(statement.format(name))

@@ -1,4 +1,4 @@
-"""Removing what has had its time: kept answers of keyed requests, ended sessions and their refresh tokens.
+"""Removing what has had its time: kept answers of keyed requests, ended sessions and their refresh tokens, failed logins.
 
 The engine's account may delete these rows only once they have had their time, and can read nothing of them but the
 times: row-level security says so, whatever a statement here asks for.
@@ -43,17 +43,26 @@ RETURNING 1 AS removed
 """
 """Those of sessions that are still live; an ended session takes its own along."""
 
+_THROTTLES: LiteralString = """
+DELETE FROM login_throttles
+ WHERE failed_at < now() - interval '1 day'
+   AND failed_at <= (SELECT max(failed_at) FROM (SELECT failed_at FROM login_throttles
+                      WHERE failed_at < now() - interval '1 day' ORDER BY failed_at LIMIT %(batch)s) AS oldest)
+RETURNING 1 AS removed
+"""
+
 _SWEEPS: tuple[tuple[str, LiteralString], ...] = (
     ("idempotent_requests", _REQUESTS),
     ("sessions", _SESSIONS),
     ("refresh_tokens", _TOKENS),
+    ("login_throttles", _THROTTLES),
 )
 
 log = structlog.get_logger(__name__)
 
 
 def sweep(platform: Database, batch: int = BATCH) -> dict[str, int]:
-    """Remove answers older than 24 hours, and sessions and refresh tokens 30 days after their end.
+    """Remove answers and counts of failed logins older than 24 hours, and sessions and refresh tokens 30 days after their end.
 
     Oldest first and at most `batch` of each (and those of the same moment). Returns how many of each table.
     """

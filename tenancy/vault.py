@@ -68,9 +68,9 @@ class MasterRing:
         return tuple(key_id for key_id, _ in self.keys)
 
     @property
-    def oldest(self) -> bytes:
-        """The oldest key that is in the ring itself: it authenticates what outlives a rotation."""
-        return [key for _, key in self.keys if key is not None][-1]
+    def own(self) -> tuple[bytes, ...]:
+        """The keys that are in the ring itself, newest first; never none. What needs no secrecy is signed with them."""
+        return tuple(key for _, key in self.keys if key is not None)
 
     def wrap(self, secret: bytes, place: str) -> tuple[str, bytes]:
         """Seal a data or signing key under the active master key; returns the master key's id and the sealed bytes."""

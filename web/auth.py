@@ -17,6 +17,7 @@ import structlog
 from flask import g, request
 
 from domain.errors import (
+    EmailUnverified,
     MalformedRequest,
     NexusError,
     NotFound,
@@ -127,6 +128,12 @@ def signed_in_user() -> tuple[UUID, UUID]:
     if who.user_id is None or who.session_id is None:
         raise PermissionDenied("An API key cannot do this; sign in as a user.")
     return who.user_id, who.session_id
+
+
+def require_verified_email() -> None:
+    """Hold back who has not shown that their address is theirs, where the platform asks for it. Raises `EmailUnverified`."""
+    if tenancy().settings.verification_required and not principal().email_verified:
+        raise EmailUnverified("Open the link that was mailed to you, or ask for another one.")
 
 
 def limit_subject() -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,11 @@ from jobs.bulk import Related
 from jobs.submit import NewJob
 from web import tracing
 from web.context import principal, tenancy, tenant_id
+
+
+def of_this_request(job: NewJob) -> NewJob:
+    """The job with this request's ids, by which its logs and traces are found."""
+    return replace(job, request_id=tracing.request_id(), traceparent=tracing.traceparent())
 
 
 def known_endpoints(*bodies: Mapping[str, Any]) -> set[UUID]:

@@ -8,6 +8,10 @@ from config.settings import Settings
 from jobs.transport import TICK_QUEUE
 
 BILLING_TICK = "tick.billing"
+USAGE_TICK = "tick.usage"
+SWEEP_TICK = "tick.sweep"
+USAGE_SECONDS = 60.0
+SWEEP_SECONDS = 3600.0
 BACKUP_TICK = "tick.backups"
 BACKUP_SECONDS = 300.0
 """How often beat looks for tenants whose last backup is too old."""
@@ -20,7 +24,17 @@ def schedule(app: Celery, settings: Settings) -> None:
             "task": BILLING_TICK,
             "schedule": settings.billing_tick_seconds,
             "options": {"queue": TICK_QUEUE, "expires": max(settings.billing_tick_seconds, 10.0)},
-        }
+        },
+        USAGE_TICK: {
+            "task": USAGE_TICK,
+            "schedule": USAGE_SECONDS,
+            "options": {"queue": TICK_QUEUE, "expires": USAGE_SECONDS},
+        },
+        SWEEP_TICK: {
+            "task": SWEEP_TICK,
+            "schedule": SWEEP_SECONDS,
+            "options": {"queue": TICK_QUEUE, "expires": SWEEP_SECONDS},
+        },
     }
     if settings.backup_hours > 0:
         seconds = min(BACKUP_SECONDS, settings.backup_hours * 3600)

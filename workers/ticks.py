@@ -5,8 +5,9 @@ A lost tick is made good by the next; a doubled one finds its jobs submitted. So
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import structlog
 from celery import Celery
@@ -17,8 +18,9 @@ from jobs.submit import NewJob, submit
 from jobs.tenant_life import submit_backups
 from tenancy.access import Tenancy
 from workers.runtime import runtime
-from workers.schedule import BACKUP_TICK, BILLING_TICK
+from workers.schedule import BACKUP_TICK, BILLING_TICK, SWEEP_TICK, USAGE_TICK
 
+_OPERATOR: LiteralString = "SELECT id FROM tenants WHERE is_operator AND state = 'active'"
 _DUE: LiteralString = "SELECT id FROM tenants WHERE billing_due_at <= now() AND state = 'active' LIMIT 10000"
 
 log = structlog.get_logger(__name__)
@@ -27,11 +29,36 @@ log = structlog.get_logger(__name__)
 def register(app: Celery) -> None:
     """Add the ticks' tasks to a worker's application."""
     app.task(name=BILLING_TICK, ignore_result=True)(_tick_billing)
+    app.task(name=USAGE_TICK, ignore_result=True)(_tick_usage)
+    app.task(name=SWEEP_TICK, ignore_result=True)(_tick_sweep)
     app.task(name=BACKUP_TICK, ignore_result=True)(_tick_backups)
 
 
 def _tick_billing() -> int:
     return submit_due_cycles(runtime().tenancy, datetime.now(UTC))
+
+
+def _tick_usage() -> int:
+    return submit_operators(runtime().tenancy, "usage.collect", {})
+
+
+def _tick_sweep() -> int:
+    tenancy = runtime().tenancy
+    if tenancy.settings.stripe_api_key is None:
+        return 0
+    return submit_operators(tenancy, "webhook.sweep", {"source": "stripe"})
+
+
+def submit_operators(tenancy: Tenancy, kind: str, payload: Mapping[str, Any]) -> int:
+    """Submit a job of the operator's tenant, one at a time; returns how many were new."""
+    submitted = 0
+    for row in tenancy.platform.fetch(_OPERATOR, {}):
+        job = NewJob(kind=kind, payload=payload, principal=system("beat", row["id"]), unique_key="tick")
+        try:
+            submitted += submit(tenancy, job).created
+        except UniqueKeyTaken:
+            continue
+    return submitted
 
 
 def _tick_backups() -> int:

@@ -11,7 +11,7 @@ class Principal:
     """The actor of a request or a job.
 
     `subject` is how rows name it: `user:<id>`, `key:<id>` or `system:<what>`. `tenant_id` is the selected tenant, and
-    `permissions` hold in that tenant only.
+    `permissions` hold in that tenant only. `email_verified` is the user's who acts, or whom the key acts for.
     """
 
     subject: str
@@ -21,6 +21,7 @@ class Principal:
     is_operator: bool = False
     session_id: UUID | None = None
     api_key_id: UUID | None = None
+    email_verified: bool = True
 
     def may(self, permission: str) -> bool:
         """Whether the permission holds."""

@@ -1,4 +1,4 @@
-"""Rules of logins: how long they last, when a refresh token may be exchanged, how guessing is slowed down."""
+"""Rules of sessions: how long they last, and when a refresh token may be exchanged."""
 
 from __future__ import annotations
 
@@ -14,10 +14,6 @@ SESSION_LIFETIME = timedelta(days=90)
 """Absolute: after it, the password is asked for again. A session bound to a tenant by switching inherits its end."""
 REUSE_GRACE = timedelta(seconds=10)
 """How long the immediate predecessor is still answered: a client that lost the reply or asked twice at once."""
-
-FREE_FAILURES = 5
-FIRST_DELAY = timedelta(seconds=30)
-LONGEST_DELAY = timedelta(minutes=15)
 
 
 class Exchange(Enum):
@@ -41,16 +37,6 @@ def judge_refresh(
         return Exchange.ROTATE if now < expires_at else Exchange.REJECT
     immediate = last_used_at is None or used_at >= last_used_at
     return Exchange.REPEAT if immediate and now - used_at <= REUSE_GRACE else Exchange.REVOKE
-
-
-def lock_delay(failures: int) -> timedelta | None:
-    """How long an account takes no login after that many failures in a row: 30 s from the fifth, doubling to 15 min.
-
-    The bound keeps a stranger from locking an owner out for long (OWASP ASVS 5.0, 6.3.1).
-    """
-    if failures < FREE_FAILURES:
-        return None
-    return min(FIRST_DELAY * (1 << min(failures - FREE_FAILURES, 16)), LONGEST_DELAY)
 
 
 def new_refresh_token() -> str:

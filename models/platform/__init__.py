@@ -9,10 +9,14 @@ from models.platform.external_events import ExternalEvent
 from models.platform.fleet import FleetFailure, FleetWave
 from models.platform.groups import Group, GroupMember, GroupRole, Permission
 from models.platform.idempotent_requests import IdempotentRequest
+from models.platform.identity_links import IdentityLink
+from models.platform.invitations import Invitation
 from models.platform.job_families import JobDependency, JobWait
 from models.platform.jobs import Job, JobKey
+from models.platform.login_throttles import LoginThrottle
 from models.platform.memberships import Membership, MembershipRole, Role, RolePermission
 from models.platform.schedules import Schedule
+from models.platform.second_factors import SecondFactor
 from models.platform.sessions import RefreshToken, Session
 from models.platform.signing_keys import SigningKey
 from models.platform.tenant_life import ErasureCertificate, TenantArchive, TenantQuotas, TenantUsage
@@ -24,9 +28,9 @@ from models.platform.workers import KindRuntime, Leader, QueueBacklog, TenantRun
 __all__ = [
     "ApiKey", "AuditAnchor", "AuditEntry", "AuditSeal", "AuditUnsealed", "DispatchPause", "ErasureCertificate",
     "Event", "ExternalEvent", "FleetFailure", "FleetWave", "Group", "GroupMember", "GroupRole", "IdempotentRequest",
-    "Job", "JobDependency", "JobKey", "JobWait", "KindRuntime", "Leader", "MasterKey", "Membership",
-    "MembershipRole", "Permission", "PlatformBase", "QueueBacklog", "RefreshToken", "Role", "RolePermission",
-    "Schedule", "Session", "SigningKey", "Tenant", "TenantArchive", "TenantKey", "TenantLimits", "TenantQuotas",
-    "TenantRuntime", "TenantUsage", "User", "WebhookAttempt", "WebhookDelivery", "WebhookEndpoint", "Worker",
-    "WorkerJobs",
+    "IdentityLink", "Invitation", "Job", "JobDependency", "JobKey", "JobWait", "KindRuntime", "Leader",
+    "LoginThrottle", "MasterKey", "Membership", "MembershipRole", "Permission", "PlatformBase", "QueueBacklog",
+    "RefreshToken", "Role", "RolePermission", "Schedule", "SecondFactor", "Session", "SigningKey", "Tenant",
+    "TenantArchive", "TenantKey", "TenantLimits", "TenantQuotas", "TenantRuntime", "TenantUsage", "User",
+    "WebhookAttempt", "WebhookDelivery", "WebhookEndpoint", "Worker", "WorkerJobs",
 ]  # fmt: skip

@@ -3,9 +3,9 @@
 from models.base import TenantBase
 from models.tenant.api_call_logs import ApiCallLog
 from models.tenant.applied_jobs import AppliedJob
-from models.tenant.billing import Customer, Plan, Subscription
+from models.tenant.billing import Balance, Customer, Plan, Subscription, SubscriptionChange
 from models.tenant.documents import Document
-from models.tenant.invoices import Invoice, InvoiceCounter, InvoiceLine, Payment
+from models.tenant.invoices import CreditNote, CreditNoteCounter, Invoice, InvoiceCounter, InvoiceLine
 from models.tenant.messages import Message, MessageAttempt, MessageEvent
 from models.tenant.notifications import (
     Broadcast,
@@ -16,12 +16,15 @@ from models.tenant.notifications import (
     Template,
     TemplateVersion,
 )
+from models.tenant.payments import Payment, PaymentAttempt, PaymentMethod
 from models.tenant.recipients import Recipient, RecipientDevice
 from models.tenant.searches import Search, SearchResult
+from models.tenant.usage import Charge, Meter, UsageCursor, UsageEvent
 
 __all__ = [
-    "ApiCallLog", "AppliedJob", "Broadcast", "Customer", "Document", "Invoice", "InvoiceCounter", "InvoiceLine", "Message",
-    "MessageAttempt", "MessageEvent", "MeteredUsage", "NotificationProvider", "NotificationSettings", "Payment", "Plan",
-    "Recipient", "RecipientDevice", "Search", "SearchResult", "Subscription", "Suppression", "Template", "TemplateVersion",
-    "TenantBase",
+    "ApiCallLog", "AppliedJob", "Balance", "Broadcast", "Charge", "CreditNote", "CreditNoteCounter", "Customer", "Document",
+    "Invoice", "InvoiceCounter", "InvoiceLine", "Message", "MessageAttempt", "MessageEvent", "Meter", "MeteredUsage",
+    "NotificationProvider", "NotificationSettings", "Payment", "PaymentAttempt", "PaymentMethod", "Plan", "Recipient",
+    "RecipientDevice", "Search", "SearchResult", "Subscription", "SubscriptionChange", "Suppression", "Template",
+    "TemplateVersion", "TenantBase", "UsageCursor", "UsageEvent",
 ]  # fmt: skip

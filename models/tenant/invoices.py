@@ -1,4 +1,4 @@
-"""Invoices, their lines, gapless numbers and the payments that settle them."""
+"""Invoices, their lines, credit notes and gapless numbers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index, Numeric, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index, Numeric, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -15,7 +15,11 @@ from models.base import Created, Owned, TenantBase
 
 
 class Invoice(Owned, Created, TenantBase):
-    """The bill of one period, half open in UTC. The unique period is what makes any number of beats bill it once."""
+    """A bill. Of a subscription it has a period, half open in UTC, whose uniqueness makes any number of beats bill it once.
+
+    A draft has no number yet. Once it has one, neither lines nor total change. `announced_at` and `collect_at` are the
+    work that is still to be done for it: the event that tells of it, and the next attempt to collect.
+    """
 
     __tablename__ = "invoices"
     __table_args__ = (
@@ -25,27 +29,39 @@ class Invoice(Owned, Created, TenantBase):
         UniqueConstraint("tenant_id", "number"),
         CheckConstraint("state IN ('draft', 'open', 'paid', 'void', 'uncollectible')", name="state"),
         CheckConstraint("period_start < period_end", name="period"),
+        CheckConstraint("number IS NOT NULL OR state = 'draft'", name="numbered"),
         Index(None, "tenant_id", "created_at"),
+        Index("ix_invoices_to_announce", "tenant_id", postgresql_where=text("announced_at IS NULL")),
+        Index("ix_invoices_to_collect", "tenant_id", "collect_at", postgresql_where=text("collect_at IS NOT NULL")),
     )
 
-    number: Mapped[int] = mapped_column(BigInteger)
-    subscription_id: Mapped[UUID]
+    number: Mapped[int | None] = mapped_column(BigInteger)
+    subscription_id: Mapped[UUID | None]
     customer_id: Mapped[UUID]
-    period_start: Mapped[datetime]
-    period_end: Mapped[datetime]
+    period_start: Mapped[datetime | None]
+    period_end: Mapped[datetime | None]
     currency: Mapped[str]
     total: Mapped[int] = mapped_column(BigInteger)
+    credited: Mapped[int] = mapped_column(BigInteger, server_default="0")
     state: Mapped[str]
     snapshot: Mapped[dict[str, Any]] = mapped_column(JSONB)
     paid_at: Mapped[datetime | None]
+    announced_at: Mapped[datetime | None] = mapped_column(server_default=text("now()"))
+    collect_at: Mapped[datetime | None]
+    failures: Mapped[int] = mapped_column(server_default="0")
 
 
 class InvoiceLine(Owned, TenantBase):
-    """One charge: `amount` is quantity × unit amount, rounded once."""
+    """One charge: `amount` is quantity × unit amount, rounded once.
+
+    `charge` is `fee`, the id of the plan's charge, or null; with it and the span that the line bills it is known what has
+    been billed for a span. `code` is the meter's.
+    """
 
     __tablename__ = "invoice_lines"
     __table_args__ = (
         ForeignKeyConstraint(["tenant_id", "invoice_id"], ["invoices.tenant_id", "invoices.id"], ondelete="CASCADE"),
+        Index("ix_invoice_lines_invoice_id", "tenant_id", "invoice_id"),
     )
 
     invoice_id: Mapped[UUID]
@@ -53,6 +69,33 @@ class InvoiceLine(Owned, TenantBase):
     quantity: Mapped[Decimal] = mapped_column(Numeric)
     unit_amount: Mapped[Decimal] = mapped_column(Numeric)
     amount: Mapped[int] = mapped_column(BigInteger)
+    kind: Mapped[str] = mapped_column(server_default="fee")
+    charge: Mapped[str | None]
+    code: Mapped[str | None]
+    starts_at: Mapped[datetime | None]
+    ends_at: Mapped[datetime | None]
+
+
+class CreditNote(Owned, Created, TenantBase):
+    """Money given back for an invoice, which itself stays as it is. `state` is that of the refund where there is one."""
+
+    __tablename__ = "credit_notes"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant_id", "invoice_id"], ["invoices.tenant_id", "invoices.id"]),
+        UniqueConstraint("tenant_id", "number"),
+        CheckConstraint("amount > 0", name="amount"),
+        CheckConstraint("kind IN ('reduction', 'balance', 'refund')", name="kind"),
+        CheckConstraint("state IN ('pending', 'done', 'failed')", name="state"),
+    )
+
+    number: Mapped[int] = mapped_column(BigInteger)
+    invoice_id: Mapped[UUID]
+    amount: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str]
+    reason: Mapped[str]
+    kind: Mapped[str]
+    state: Mapped[str]
+    provider_id: Mapped[str | None]
 
 
 class InvoiceCounter(TenantBase):
@@ -64,18 +107,10 @@ class InvoiceCounter(TenantBase):
     last_number: Mapped[int] = mapped_column(BigInteger)
 
 
-class Payment(Owned, Created, TenantBase):
-    """Money that a provider says it moved. States only move forward, whatever order the provider's events come in."""
+class CreditNoteCounter(TenantBase):
+    """As `InvoiceCounter`, for credit notes."""
 
-    __tablename__ = "payments"
-    __table_args__ = (
-        UniqueConstraint("tenant_id", "provider", "provider_id"),
-        CheckConstraint("state IN ('pending', 'failed', 'succeeded', 'refunded')", name="state"),
-    )
+    __tablename__ = "credit_note_counters"
 
-    provider: Mapped[str]
-    provider_id: Mapped[str]
-    invoice_id: Mapped[UUID | None]
-    state: Mapped[str]
-    amount: Mapped[int] = mapped_column(BigInteger)
-    currency: Mapped[str]
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    last_number: Mapped[int] = mapped_column(BigInteger)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from config.settings import Settings
 from domain.errors import Permanent
-from providers.payments.base import PaymentProvider, ProviderObject
+from providers.payments.base import ChargeRequest, ChargeResult, Method, PaymentProvider, ProviderObject
 
-__all__ = ["PaymentProvider", "ProviderObject", "payment_provider"]
+__all__ = ["ChargeRequest", "ChargeResult", "Method", "PaymentProvider", "ProviderObject", "payment_provider"]
 
 
 def payment_provider(settings: Settings, name: str, timeout: float = 20.0) -> PaymentProvider:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from domain.errors import JobError, Permanent, RateLimited, Transient
-from providers.payments.base import ProviderObject
+from providers.payments.base import ChargeRequest, ChargeResult, Method, ProviderObject
 from providers.retry_after import retry_after
 
 STRIPE_URL = "https://api.stripe.com"
@@ -61,18 +63,96 @@ class StripePaymentProvider:
             data=data,
         )
 
+    def create_customer(self, name: str, email: str, metadata: Mapping[str, str], key: str) -> str:
+        """A customer of Stripe's."""
+        sent = {"name": name, "email": email, "metadata": dict(metadata)}
+        return _text(self._call("customers.create", sent, key=key), "id")
+
+    def attach(self, customer: str, payment_method: str, key: str) -> Method:
+        """Attach, and read what a person recognises the card by."""
+        data = self._call("payment_methods.attach", payment_method, {"customer": customer}, key=key)
+        kind = data.get("type")
+        shown = data.get(kind) if isinstance(kind, str) else None
+        details: Mapping[str, Any] = shown if isinstance(shown, dict) else {}
+        return Method(
+            _text(data, "id"), str(details.get("brand") or kind or "unknown"), str(details.get("last4") or "")
+        )
+
+    def detach(self, payment_method: str, key: str) -> None:
+        """Detach."""
+        self._call("payment_methods.detach", payment_method, key=key)
+
+    def set_up(self, customer: str, key: str) -> str:
+        """A SetupIntent, for payments while its owner is away."""
+        sent = {"customer": customer, "usage": "off_session"}
+        return _text(self._call("setup_intents.create", sent, key=key), "client_secret")
+
+    def charge(self, request: ChargeRequest) -> ChargeResult:
+        """A PaymentIntent, confirmed at once. A card's refusal is a result, not an error."""
+        sent = {
+            "amount": request.amount, "currency": request.currency.lower(), "customer": request.customer,
+            "payment_method": request.payment_method, "confirm": True, "off_session": True,
+            "metadata": dict(request.metadata),
+        }  # fmt: skip
+        try:
+            data = self._call("payment_intents.create", sent, key=request.key)
+        except Permanent as error:
+            refused = _refusal(error.__cause__)
+            if refused is None:
+                raise
+            return refused
+        return _charged(data)
+
+    def find_charge(self, customer: str, since: datetime, key: str) -> ChargeResult | None:
+        """Looks through the customer's PaymentIntents for the one whose metadata has the key as `attempt`."""
+        sent = {"customer": customer, "created": {"gte": int(since.timestamp()) - 60}}
+        for intent in self._pages("payment_intents.list", sent):
+            metadata = intent.get("metadata")
+            if isinstance(metadata, dict) and metadata.get("attempt") == key:
+                return _charged(intent)
+        return None
+
+    def refund(self, payment: str, amount: int, key: str) -> str:
+        """A refund of the PaymentIntent."""
+        return _text(self._call("refunds.create", {"payment_intent": payment, "amount": amount}, key=key), "id")
+
+    def portal(self, customer: str, return_url: str, key: str) -> str:
+        """A session of Stripe's billing portal."""
+        sent = {"customer": customer, "return_url": return_url}
+        return _text(self._call("billing_portal.sessions.create", sent, key=key), "url")
+
+    def events(self, since: datetime) -> Iterator[Mapping[str, Any]]:
+        """The account's events; Stripe keeps them for 30 days."""
+        yield from self._pages("events.list", {"created": {"gte": int(since.timestamp())}})
+
+    def _pages(self, method: str, sent: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        after: dict[str, str] = {}
+        while True:
+            page = self._call(method, {**sent, "limit": 100, **after})
+            found = page.get("data")
+            if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+                raise _malformed()
+            yield from found
+            if page.get("has_more") is not True or not found:
+                return
+            after = {"starting_after": _text(found[-1], "id")}
+
     def _fetch(self, service: str, object_id: str) -> dict[str, Any]:
+        return self._call(f"{service}.retrieve", object_id)
+
+    def _call(self, method: str, *arguments: Any, key: str | None = None) -> dict[str, Any]:
         import stripe
 
         http: Any = stripe.RequestsClient(timeout=self._timeout)
         client = stripe.StripeClient(
             self._api_key, base_addresses={"api": self._api_base}, max_network_retries=0, http_client=http
         )
-        reader: Any = client.v1
-        for name in service.split("."):
-            reader = getattr(reader, name)
+        called: Any = client.v1
+        for name in method.split("."):
+            called = getattr(called, name)
+        options: dict[str, Any] = {} if key is None else {"options": {"idempotency_key": key}}
         try:
-            found = reader.retrieve(object_id)
+            found = called(*arguments, **options)
         except stripe.StripeError as error:
             raise _failure(error) from error
         finally:
@@ -80,6 +160,36 @@ class StripePaymentProvider:
         if not isinstance(found, stripe.StripeObject):
             raise _malformed()
         return found.to_dict(for_json=True)
+
+
+def _refusal(error: object) -> ChargeResult | None:
+    """The bank said no: a result, with the PaymentIntent that was made all the same. None for any other error."""
+    import stripe
+
+    if not isinstance(error, stripe.CardError):
+        return None
+    body = error.json_body if isinstance(error.json_body, dict) else {}
+    found = body.get("error")
+    told: Mapping[str, Any] = found if isinstance(found, dict) else {}
+    intent = told.get("payment_intent")
+    reason = str(told.get("decline_code") or error.code or "card_declined")[:80]
+    return ChargeResult(intent.get("id") if isinstance(intent, dict) else None, "failed", reason)
+
+
+def _charged(intent: Mapping[str, Any]) -> ChargeResult:
+    status = intent.get("status")
+    if status == "succeeded":
+        return ChargeResult(_text(intent, "id"), "succeeded")
+    if status == "processing":
+        return ChargeResult(_text(intent, "id"), "pending")
+    return ChargeResult(_text(intent, "id"), "failed", str(status)[:80])
+
+
+def _text(data: Mapping[str, Any], name: str) -> str:
+    value = data.get(name)
+    if not isinstance(value, str) or not value:
+        raise _malformed()
+    return value
 
 
 def _malformed() -> Transient:

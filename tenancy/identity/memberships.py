@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import LiteralString
 from uuid import UUID
 
+from sqlalchemy.orm import Session as Transaction
+
 from domain.errors import NotFound
 from tenancy.database import Database, Row, tenant_scope
 from tenancy.identity.keyset import keyset
@@ -44,6 +46,15 @@ def member(platform: Database, tenant_id: UUID, user_id: UUID) -> Row:
     if not rows:
         raise NotFound(f"There is no user {user_id} in this tenant.")
     return rows[0]
+
+
+def member_in(transaction: Transaction, tenant_id: UUID, user_id: UUID) -> Row:
+    """The same, as the transaction sees it."""
+    parameters = {"tenant_id": tenant_id, "user_id": user_id}
+    rows = transaction.connection().exec_driver_sql(_ONE_MEMBER, parameters).mappings().all()
+    if not rows:
+        raise NotFound(f"There is no user {user_id} in this tenant.")
+    return dict(rows[0])
 
 
 def tenants_of(

@@ -25,7 +25,7 @@ ARRAY({GROUPS_OF}
 """Of the membership `m`: by the member's roles, by those of the member's groups, and by those of the groups above them."""
 
 _SESSION: LiteralString = f"""
-SELECT u.is_operator, t.id AS tenant_id, t.state AS tenant_state, {_PERMISSIONS} AS permissions
+SELECT u.is_operator, u.email_verified_at IS NOT NULL AS email_verified, t.id AS tenant_id, t.state AS tenant_state, {_PERMISSIONS} AS permissions
   FROM sessions s
   JOIN users u ON u.id = s.user_id
   LEFT JOIN memberships m ON m.user_id = u.id AND m.tenant_id = %(tenant_id)s
@@ -37,7 +37,7 @@ SELECT u.is_operator, t.id AS tenant_id, t.state AS tenant_state, {_PERMISSIONS}
 # `last_used_at` is a courtesy to people: written at most once a minute, in the statement that is needed anyway.
 _API_KEY: LiteralString = f"""
 WITH found AS (
-  SELECT k.id, k.user_id, k.secret_hash, k.scopes, t.state AS tenant_state, {_PERMISSIONS} AS permissions
+  SELECT k.id, k.user_id, k.secret_hash, k.scopes, u.email_verified_at IS NOT NULL AS email_verified, t.state AS tenant_state, {_PERMISSIONS} AS permissions
     FROM api_keys k
     JOIN memberships m ON m.tenant_id = k.tenant_id AND m.user_id = k.user_id
     JOIN users u ON u.id = k.user_id
@@ -97,6 +97,7 @@ def of_session(platform: Database, user_id: UUID, session_id: UUID, tenant_id: U
         permissions=frozenset(row["permissions"]) if row["tenant_id"] else frozenset(),
         is_operator=row["is_operator"],
         session_id=session_id,
+        email_verified=row["email_verified"],
     )
     return Caller(principal, tenant_id, row["tenant_state"])
 
@@ -114,6 +115,7 @@ def of_api_key(platform: Database, key: PresentedKey) -> Caller | None:
         tenant_id=key.tenant_id,
         permissions=effective(row["permissions"], row["scopes"]),
         api_key_id=key.key_id,
+        email_verified=row["email_verified"],
     )
     return Caller(principal, key.tenant_id, row["tenant_state"])
 

@@ -33,9 +33,11 @@ UPDATE sessions SET revoked_at = now(), revoked_reason = %(reason)s
  WHERE user_id = %(user_id)s AND id = %(id)s AND revoked_at IS NULL RETURNING id
 """
 _REVOKE_ALL: LiteralString = """
-UPDATE sessions SET revoked_at = now(), revoked_reason = 'logout_all'
+UPDATE sessions SET revoked_at = now(), revoked_reason = %(reason)s
  WHERE user_id = %(user_id)s AND revoked_at IS NULL RETURNING id
 """
+_LOCK_USER: LiteralString = "SELECT id FROM users WHERE id = %(user_id)s FOR UPDATE"
+"""A session that is being opened is there before all are ended, or sees that they were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,16 @@ def open_session(
 
 
 def bind_session(transaction: Transaction, session_id: UUID, device: Device, tenant_id: UUID) -> Login:
-    """Begin a session bound to a tenant, which ends when the one it came from would have. Checks no membership."""
+    """Begin a session bound to a tenant, which ends when the one it came from would have. Checks no membership.
+
+    Raises `Unauthenticated` if that one was ended meanwhile. The user's row is locked: whoever ends all sessions at the same
+    time ends this one too.
+    """
+    owner = select(Session.user_id).where(Session.id == session_id).scalar_subquery()
+    transaction.execute(select(User.id).where(User.id == owner).with_for_update())
     origin = transaction.get_one(Session, session_id)
+    if origin.revoked_at is not None:
+        raise Unauthenticated("The session has ended; sign in again.")
     record(transaction, "session.bound", f"session:{session_id}", after={"tenant_id": tenant_id})
     return open_session(transaction, origin.user_id, device, tenant_id=tenant_id, ends_at=origin.expires_at)
 
@@ -113,7 +123,14 @@ def revoke(platform: Database, user_id: UUID, session_id: UUID) -> None:
 
 def revoke_all(platform: Database, user_id: UUID) -> None:
     """End every session of the user."""
-    platform.fetch(*audited(_REVOKE_ALL, {"user_id": user_id}, NO_SCOPE, "session.all_revoked", f"user:{user_id}"))
+    parameters = {"user_id": user_id, "reason": "logout_all"}
+    noted = audited(_REVOKE_ALL, parameters, NO_SCOPE, "session.all_revoked", f"user:{user_id}")
+    platform.fetch_many([(_LOCK_USER, parameters), noted])
+
+
+def end_all(transaction: Transaction, user_id: UUID, reason: str) -> None:
+    """End every session of the user within the caller's transaction, which has locked the user's row."""
+    transaction.connection().exec_driver_sql(_REVOKE_ALL, {"user_id": user_id, "reason": reason})
 
 
 def _exchange(transaction: Transaction, token_hash: bytes) -> Login | None:

@@ -1,6 +1,7 @@
-"""Ed25519 keys that sign access tokens: made once, sealed under the master key, cached by each process.
+"""Ed25519 keys that sign access tokens: sealed under the master key, cached by each process, rotated while all goes on.
 
-A sealed private key is stored as the master key's id, a zero byte and what that key sealed.
+A new key is shown before it signs, so that whoever keeps our public keys knows it by then; the one before verifies until the
+last token that it signed has expired. A key that got into the wrong hands is retired instead, and its tokens with it.
 """
 
 from __future__ import annotations
@@ -8,14 +9,17 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, LiteralString
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from domain.errors import ServiceUnavailable
+from domain.errors import NotFound, ServiceUnavailable
+from domain.identity.sessions import ACCESS_LIFETIME
 from domain.ids import new_id
-from tenancy.database import Database
+from tenancy.database import Database, Row
+from tenancy.identity.sealing import open_sealed, seal
 from tenancy.vault import MasterRing
 
 FRESH_SECONDS = 60.0
@@ -23,12 +27,45 @@ FRESH_SECONDS = 60.0
 PATIENCE_SECONDS = 5.0
 """At most one read per this time because of a token that names an unknown key, or forgers could make us ask at will."""
 
+SHOWN_AHEAD = timedelta(seconds=3 * FRESH_SECONDS)
+"""How long a new key is shown before it signs: each process and each client's copy of JWKS is younger than this."""
+KEPT_BEHIND = timedelta(seconds=3 * FRESH_SECONDS) + ACCESS_LIFETIME
+"""How long the key before goes on to verify after that: a process may sign with it for `FRESH_SECONDS` yet."""
+
 _LOCK: LiteralString = "SELECT pg_advisory_xact_lock(hashtext('nexus signing keys'))"
 _INSERT_FIRST: LiteralString = """
 INSERT INTO signing_keys (id, public, private_sealed)
-SELECT %(id)s, %(public)s, %(sealed)s WHERE NOT EXISTS (SELECT 1 FROM signing_keys WHERE retired_at IS NULL)
+SELECT %(id)s, %(public)s, %(sealed)s WHERE NOT EXISTS (
+    SELECT 1 FROM signing_keys WHERE retired_at IS NULL AND verifies_until IS NULL)
 """
-_READ: LiteralString = "SELECT id, public, private_sealed FROM signing_keys WHERE retired_at IS NULL ORDER BY id DESC"
+_INSERT_NEXT: LiteralString = """
+INSERT INTO signing_keys (id, public, private_sealed, signs_from)
+SELECT %(id)s, %(public)s, %(sealed)s, now() + %(ahead)s
+ WHERE NOT EXISTS (SELECT 1 FROM signing_keys WHERE retired_at IS NULL AND signs_from > now())
+RETURNING id
+"""
+_RELIEVE: LiteralString = """
+UPDATE signing_keys SET verifies_until = now() + %(ahead)s + %(behind)s
+ WHERE retired_at IS NULL AND verifies_until IS NULL AND signs_from <= now()
+   AND EXISTS (SELECT 1 FROM signing_keys WHERE retired_at IS NULL AND signs_from > now())
+"""
+_RETIRE: LiteralString = (
+    "UPDATE signing_keys SET retired_at = now() WHERE id = %(retired)s AND retired_at IS NULL RETURNING id"
+)
+_HASTEN: LiteralString = """
+UPDATE signing_keys SET signs_from = now() WHERE retired_at IS NULL AND signs_from > now()
+   AND NOT EXISTS (SELECT 1 FROM signing_keys WHERE retired_at IS NULL AND verifies_until IS NULL AND signs_from <= now())
+"""
+_VERIFYING: LiteralString = "retired_at IS NULL AND (verifies_until IS NULL OR verifies_until > now())"
+_READ: LiteralString = f"""
+SELECT id, public, private_sealed, signs_from <= now() AS may_sign FROM signing_keys WHERE {_VERIFYING}
+ ORDER BY signs_from DESC, id DESC
+"""
+_LIST: LiteralString = f"""
+SELECT id, created_at, signs_from, verifies_until, CASE WHEN signs_from > now() THEN 'shown'
+       WHEN verifies_until IS NULL THEN 'signing' ELSE 'verifying' END AS state
+  FROM signing_keys WHERE {_VERIFYING} ORDER BY signs_from DESC, id DESC
+"""
 _READ_ALL: LiteralString = "SELECT id, private_sealed FROM signing_keys"
 _REPLACE: LiteralString = """
 UPDATE signing_keys SET private_sealed = %(new)s WHERE id = %(id)s AND private_sealed = %(old)s RETURNING id
@@ -37,24 +74,52 @@ UPDATE signing_keys SET private_sealed = %(new)s WHERE id = %(id)s AND private_s
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """One key pair, opened."""
+    """One key pair, opened. `may_sign` is false as long as it is only shown."""
 
     id: UUID
     private: Ed25519PrivateKey = field(repr=False)
     public: Ed25519PublicKey
+    may_sign: bool
 
 
 def ensure_signing_key(platform: Database, ring: MasterRing) -> None:
     """Make the first signing key, unless there is one. Safe to run at once from many processes."""
-    private = Ed25519PrivateKey.generate()
-    key_id = new_id()
-    master_key_id, sealed = ring.wrap(private.private_bytes_raw(), _place(key_id))
-    parameters = {
+    platform.fetch_many([(_LOCK, {}), (_INSERT_FIRST, _new_key(ring))])
+
+
+def rotate(platform: Database, ring: MasterRing) -> list[Row]:
+    """Show a new key, which signs in three minutes; returns all keys. While one is shown already, no other is made."""
+    parameters = {**_new_key(ring), "ahead": SHOWN_AHEAD, "behind": KEPT_BEHIND}
+    platform.fetch_many([(_LOCK, {}), (_INSERT_NEXT, parameters), (_RELIEVE, parameters)])
+    return listed(platform)
+
+
+def retire(platform: Database, ring: MasterRing, key_id: UUID) -> list[Row]:
+    """End a key that got into the wrong hands; every process refuses its tokens within a minute. Returns the keys left.
+
+    If it was the one that signs, another takes over at once. Raises `NotFound` for a key that is retired or unknown.
+    """
+    parameters = {**_new_key(ring), "retired": key_id}
+    _, retired, _, _ = platform.fetch_many(
+        [(_LOCK, {}), (_RETIRE, parameters), (_HASTEN, parameters), (_INSERT_FIRST, parameters)]
+    )
+    if not retired:
+        raise NotFound(f"There is no signing key {key_id}.")
+    return listed(platform)
+
+
+def listed(platform: Database) -> list[Row]:
+    """The keys that verify, newest first: `shown` before it signs, `signing`, or `verifying` until a moment."""
+    return platform.fetch(_LIST, {})
+
+
+def _new_key(ring: MasterRing) -> dict[str, Any]:
+    private, key_id = Ed25519PrivateKey.generate(), new_id()
+    return {
         "id": key_id,
         "public": private.public_key().public_bytes_raw(),
-        "sealed": master_key_id.encode() + b"\0" + sealed,
+        "sealed": seal(ring, private.private_bytes_raw(), _place(key_id)),
     }
-    platform.fetch_many([(_LOCK, {}), (_INSERT_FIRST, parameters)])
 
 
 def rewrap_signing_keys(platform: Database, ring: MasterRing) -> int:
@@ -75,7 +140,7 @@ def rewrap_signing_keys(platform: Database, ring: MasterRing) -> int:
 
 
 class SigningKeys:
-    """The keys in use, newest first. The newest signs; all verify."""
+    """The keys in use, newest first. The newest that may sign does; all verify."""
 
     def __init__(self, platform: Database, ring: MasterRing):
         self._platform = platform
@@ -86,14 +151,14 @@ class SigningKeys:
 
     def active(self) -> SigningKey:
         """The key that signs. Raises `ServiceUnavailable` on a platform that was never prepared."""
-        keys = self._fresh(FRESH_SECONDS)
-        if not keys:
-            raise ServiceUnavailable("There is no signing key; prepare the platform first.")
-        return next(iter(keys.values()))
+        for key in self._fresh(FRESH_SECONDS).values():
+            if key.may_sign:
+                return key
+        raise ServiceUnavailable("There is no signing key; prepare the platform first.")
 
     def public(self, key_id: UUID) -> Ed25519PublicKey | None:
         """The public key of that id. An unknown id makes us look again, at most once per `PATIENCE_SECONDS`."""
-        key = self._keys.get(key_id) or self._fresh(PATIENCE_SECONDS).get(key_id)
+        key = self._fresh(FRESH_SECONDS).get(key_id) or self._fresh(PATIENCE_SECONDS).get(key_id)
         return None if key is None else key.public
 
     def all_public(self) -> dict[UUID, bytes]:
@@ -108,10 +173,9 @@ class SigningKeys:
             return self._keys
 
     def _opened(self, row: dict[str, Any]) -> SigningKey:
-        master_key_id, _, sealed = bytes(row["private_sealed"]).partition(b"\0")
-        raw = self._ring.unwrap(master_key_id.decode(), sealed, _place(row["id"]))
+        raw = open_sealed(self._ring, bytes(row["private_sealed"]), _place(row["id"]))
         private = Ed25519PrivateKey.from_private_bytes(raw)
-        return SigningKey(row["id"], private, private.public_key())
+        return SigningKey(row["id"], private, private.public_key(), row["may_sign"])
 
 
 def _place(key_id: UUID) -> str:

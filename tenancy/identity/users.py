@@ -6,32 +6,29 @@ from dataclasses import dataclass, field
 from typing import LiteralString
 from uuid import UUID
 
-from domain.errors import EmailTaken, NotFound
-from domain.identity.sessions import lock_delay
+from sqlalchemy import func, update
+from sqlalchemy.orm import Session as Transaction
+
+from domain.errors import EmailTaken, InvalidCredentials, LoginThrottled, NotFound
 from domain.ids import new_id
 from models.platform import User
-from tenancy.audit import audited, record
-from tenancy.database import NO_SCOPE, Database, Row
+from tenancy.audit import record
+from tenancy.database import Database, Row
+from tenancy.identity import second_factors, throttles
 from tenancy.identity.sessions import Device, Login, open_session
+from tenancy.identity.throttles import COUNT, Attempt
+from tenancy.scopes import user_scope
+from tenancy.vault import MasterRing
 
-_INSERT: LiteralString = """
-INSERT INTO users (id, email, name, password_hash) VALUES (%(id)s, %(email)s, %(name)s, %(password_hash)s)
+_SHOWN: LiteralString = "id, email, name, is_operator, email_verified_at IS NOT NULL AS email_verified, created_at"
+_INSERT: LiteralString = f"""
+INSERT INTO users (id, email, name, password_hash, email_verified_at)
+VALUES (%(id)s, %(email)s, %(name)s, %(password_hash)s, CASE WHEN %(verified)s THEN now() END)
 ON CONFLICT (email) DO NOTHING
-RETURNING id, email, name, is_operator, created_at
+RETURNING {_SHOWN}
 """
-_GET: LiteralString = "SELECT id, email, name, is_operator, created_at FROM users WHERE id = %(id)s"
-
-_DELAYS = [lock_delay(failures) for failures in range(1, 21)]
-"""By number of failures from the first; the last one stays."""
-
-# Counted before the password is looked at, so that guesses sent all at once count as well; a right one resets it.
-_ATTEMPT: LiteralString = """
-UPDATE users
-   SET failed_logins = failed_logins + 1,
-       locked_until = now() + (%(delays)s::interval[])[least(failed_logins + 1, cardinality(%(delays)s::interval[]))]
- WHERE email = %(email)s AND disabled_at IS NULL AND (locked_until IS NULL OR locked_until <= now())
-RETURNING id, password_hash
-"""
+_GET: LiteralString = f"SELECT {_SHOWN} FROM users WHERE id = %(id)s"
+_CANDIDATE: LiteralString = "SELECT id, password_hash FROM users WHERE email = %(email)s AND disabled_at IS NULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +39,24 @@ class Candidate:
     password_hash: str = field(repr=False)
 
 
-def register(platform: Database, *, email: str, name: str, password_hash: str) -> Row:
-    """Make an account for a normalised email. Raises `EmailTaken`."""
-    user_id = new_id()
-    account = {"id": user_id, "email": email, "name": name, "password_hash": password_hash}
-    shown = {"email": email, "name": name}
-    rows = platform.fetch(*audited(_INSERT, account, NO_SCOPE, "user.registered", f"user:{user_id}", after=shown))
+def insert(
+    transaction: Transaction,
+    *,
+    email: str,
+    name: str,
+    password_hash: str,
+    verified: bool = False,
+    user_id: UUID | None = None,
+) -> Row:
+    """Make an account for a normalised email within the caller's transaction. Raises `EmailTaken`."""
+    parameters = {
+        "id": user_id or new_id(), "email": email, "name": name, "password_hash": password_hash, "verified": verified,
+    }  # fmt: skip
+    rows = transaction.connection().exec_driver_sql(_INSERT, parameters).mappings().all()
     if not rows:
         raise EmailTaken(f"An account with the email {email} exists; sign in instead.")
-    return rows[0]
+    record(transaction, "user.registered", f"user:{parameters['id']}", after={"email": email, "name": name})
+    return dict(rows[0])
 
 
 def get(platform: Database, user_id: UUID) -> Row:
@@ -61,20 +67,56 @@ def get(platform: Database, user_id: UUID) -> Row:
     return rows[0]
 
 
-def begin_login(platform: Database, email: str) -> Candidate | None:
-    """Count an attempt and return the account it is for; None if it is unknown, disabled or locked for now."""
-    rows = platform.fetch(_ATTEMPT, {"email": email, "delays": _DELAYS})
-    return Candidate(rows[0]["id"], rows[0]["password_hash"]) if rows else None
+def begin_login(platform: Database, email: str, tried: Attempt) -> Candidate | None:
+    """Count an attempt and return the account it is for; None if it is unknown or disabled.
+
+    Raises `LoginThrottled` if too many have failed, for this email or from this address.
+    """
+    (counted,), found = platform.fetch_many([(COUNT, tried.parameters), (_CANDIDATE, {"email": email})])
+    wait = throttles.wait_seconds(counted)
+    if wait is not None:
+        raise LoginThrottled("Too many logins have failed for this account or from this address.", retry_after=wait)
+    return Candidate(found[0]["id"], found[0]["password_hash"]) if found else None
 
 
-def finish_login(platform: Database, candidate: Candidate, device: Device, *, rehashed: str | None) -> Login:
-    """Open a session after the right password; forget the failures and keep a newer hash of the password."""
-    with platform.session(NO_SCOPE) as transaction:
+def finish_login(
+    platform: Database,
+    ring: MasterRing,
+    candidate: Candidate,
+    tried: Attempt,
+    device: Device,
+    *,
+    code: str | None,
+    rehashed: str | None,
+) -> Login:
+    """Open a session after the right password; forget the failures and keep a newer hash of the password.
+
+    Raises `MfaRequired` without a code if the account has a second factor, `InvalidCode` if the code is not right, and
+    `InvalidCredentials` if the password was changed since it was looked at.
+    """
+    with platform.session(user_scope(candidate.user_id)) as transaction:
         user = transaction.get_one(User, candidate.user_id, with_for_update=True)
-        user.failed_logins, user.locked_until = 0, None
+        if user.password_hash != candidate.password_hash or user.disabled_at is not None:
+            raise InvalidCredentials("The password was just changed.")
+        second_factors.check(transaction, ring, user.id, code)
         if rehashed is not None:
             user.password_hash = rehashed
+        throttles.forget(transaction, tried)
         login = open_session(transaction, candidate.user_id, device)
         session = {"session_id": login.session_id, "user_agent": device.user_agent[:256]}
         record(transaction, "login.succeeded", f"user:{candidate.user_id}", after=session)
         return login
+
+
+def set_password(transaction: Transaction, user_id: UUID, password_hash: str) -> None:
+    """Set the password of an account whose owner has just shown to hold its mailbox.
+
+    It is not locked any more; its sessions are the caller's to end. If the address was never verified before, whoever made
+    the account may have been somebody else: the second factor that they set goes too.
+    """
+    user = transaction.get_one(User, user_id, with_for_update=True)
+    user.password_hash = password_hash
+    throttles.unlock(transaction, user.email)
+    if user.email_verified_at is None:
+        second_factors.remove(transaction, user_id)
+        transaction.execute(update(User).where(User.id == user_id).values(email_verified_at=func.now()))

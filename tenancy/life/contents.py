@@ -70,6 +70,7 @@ live jobs come back as cancelled, to be replayed by a person who knows; events a
 LEFT_OUT: dict[str, str] = {
     "tenant_keys": "they seal, and never leave the platform",
     "api_keys": "credentials are made anew, not carried about",
+    "invitations": "their links are credentials, and name the tenant that sent them",
     "job_waits": "of jobs that had not begun, which a restore does not begin",
     "tenant_runtimes": "measurements of the engine",
     "tenant_limits": "the operator's, not the tenant's",

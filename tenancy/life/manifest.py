@@ -87,7 +87,7 @@ def canonical(value: Any) -> bytes:
 def signer(ring: MasterRing) -> Ed25519PrivateKey:
     """The platform's key for archives and certificates."""
     return Ed25519PrivateKey.from_private_bytes(
-        hmac.digest(ring.oldest, b"nexus archives and certificates", hashlib.sha256)
+        hmac.digest(ring.own[-1], b"nexus archives and certificates", hashlib.sha256)
     )
 
 

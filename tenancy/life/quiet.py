@@ -14,7 +14,7 @@ from typing import Any, LiteralString
 
 from domain.errors import Permanent, Transient
 from tenancy.database import tenant_scope
-from tenancy.directory import CACHE_SECONDS
+from tenancy.directory import CACHE_SECONDS, TenantRecord
 from tenancy.holding import Hold
 
 Wait = Callable[[float], None]
@@ -51,6 +51,14 @@ def begin(hold: Hold, name: str, job_id: object, begins: frozenset[str], **told:
         state = hold.tenancy.record(hold.tenant_id).state
         raise Permanent(f"The tenant is {state}: {name.replace('_', ' ')} cannot begin.", code="illegal_transition")
     return hold.tenancy.record(hold.tenant_id).transition or {}
+
+
+def is_done(record: TenantRecord, job_id: object) -> bool:
+    """Whether this job has ended its work already: its last write was made, and its worker died before it could say so.
+
+    People may have worked in the tenant since, so it must not begin anew.
+    """
+    return record.settings.get("done") == str(job_id)
 
 
 def close(hold: Hold, wait: Wait) -> None:

@@ -35,7 +35,8 @@ UPDATE tenants SET tier = 'dedicated', dsn_sealed = %(dsn)s, database_name = %(d
  WHERE id = %(id)s AND version = %(version)s RETURNING version
 """
 _ACTIVATE: LiteralString = """
-UPDATE tenants SET state = transition ->> 'from', transition = NULL, version = version + 1
+UPDATE tenants SET state = transition ->> 'from', transition = NULL, version = version + 1,
+       settings = settings || jsonb_build_object('done', transition ->> 'job')
  WHERE id = %(id)s AND version = %(version)s RETURNING version
 """
 
@@ -58,6 +59,8 @@ class TierChange:
         pooled and active.
         """
         record = self._tenancy.record(self._hold.tenant_id)
+        if quiet.is_done(record, self._job_id):
+            return {}
         resumed = (record.transition or {}).get("what") == "change_tier"
         if record.tier != "pooled" and not resumed:
             raise Permanent(f"The tenant is {record.tier} already.", code="illegal_transition")

@@ -8,17 +8,23 @@ from uuid import UUID
 from flask import request
 from flask_smorest import Blueprint
 
-from domain.errors import InvalidCredentials, InvalidPayload, NotFound
+from domain.errors import InvalidCredentials, MfaRequired, NotFound
 from domain.identity.emails import normalise_email
+from domain.identity.links import Purpose
 from domain.identity.passwords import check_password, hash_password, needs_rehash, verify_password
 from domain.identity.sessions import ACCESS_LIFETIME
+from jobs.account_mail import link_job, operator_tenant
+from jobs.hints import hints
+from jobs.submit import insert
 from tenancy.audit import noted
-from tenancy.database import NO_SCOPE
-from tenancy.identity import memberships, sessions, users
+from tenancy.database import NO_SCOPE, tenant_scope
+from tenancy.identity import memberships, sessions, throttles, users
 from tenancy.identity.sessions import Device, Login
 from web import tokens
+from web.attempts import login_attempt
 from web.auth import authenticated, public, signed_in_user
 from web.context import principal, tenancy
+from web.job_submissions import of_this_request
 from web.offload import offload
 from web.schemas.auth import (
     LoginSchema,
@@ -43,14 +49,20 @@ NO_STORE = {"Cache-Control": "no-store"}
 @blueprint.arguments(RegisterSchema)
 @blueprint.response(201, UserSchema)
 def register(account: dict[str, Any]) -> dict[str, Any]:
-    """Make an account.
+    """Make an account. A mail asks to verify its address.
 
-    It belongs to no tenant yet: sign in and create one, or be invited.
+    It belongs to no tenant yet: sign in and create one, or be invited. Where the platform asks for verified addresses,
+    creating and inviting take one; signing in does not.
     """
     email = normalise_email(account["email"])
     check_password(account["password"], email)
     password_hash = offload(hash_password, account["password"])
-    return users.register(tenancy().platform, email=email, name=account["name"], password_hash=password_hash)
+    operator = operator_tenant(tenancy())
+    with tenancy().platform.session(tenant_scope(operator)) as transaction:
+        made = users.insert(transaction, email=email, name=account["name"], password_hash=password_hash)
+        insert(transaction, tenancy(), of_this_request(link_job(operator, Purpose.VERIFY_EMAIL, email)))
+    hints(tenancy().settings).due()
+    return made
 
 
 @blueprint.route("/login", methods=["POST"])
@@ -58,27 +70,34 @@ def register(account: dict[str, Any]) -> dict[str, Any]:
 @blueprint.arguments(LoginSchema)
 @blueprint.response(200, TokensSchema)
 @blueprint.alt_response(401, "UNAUTHORIZED")
+@blueprint.alt_response(429, "TOO_MANY_REQUESTS")
 def login(credentials: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, str]]:
     """Sign in.
 
-    An unknown email, a wrong password and an account that is locked for now answer the same, after the same work. Five
-    failures in a row lock an account for 30 seconds, each further one for twice as long, up to 15 minutes.
+    An unknown email and a wrong password answer the same, after the same work. Five failures in a row lock an email, whether
+    an account has it or not, for 30 seconds, each further one for twice as long, up to 15 minutes; many failures from one
+    address lock that. An account with a second factor answers `mfa_required` to the right password: send it again with
+    `code`, which is good once.
     """
     platform = tenancy().platform
-    email = None
-    try:
-        email = normalise_email(credentials["email"])
-        candidate = users.begin_login(platform, email)
-    except InvalidPayload:  # what is no address is no account's, and may be a password in the wrong field
-        candidate = None
+    email, tried = login_attempt(credentials["email"])
+    candidate = users.begin_login(platform, email, tried)
     password = credentials["password"]
     password_hash = None if candidate is None else candidate.password_hash
     if not offload(verify_password, password_hash, password) or candidate is None:
         account = "user:unknown" if candidate is None else f"user:{candidate.user_id}"
-        platform.fetch(*noted(NO_SCOPE, "login.failed", account, after={"email": email}))
+        typed = email if "@" in email else None  # else it may be a password in the wrong field
+        platform.fetch(*noted(NO_SCOPE, "login.failed", account, after={"email": typed}))
         raise InvalidCredentials("Check both; after several failures, wait before you try again.")
     rehashed = offload(hash_password, password) if needs_rehash(candidate.password_hash) else None
-    return _tokens(users.finish_login(platform, candidate, _device(), rehashed=rehashed))
+    try:
+        opened = users.finish_login(
+            platform, tenancy().ring, candidate, tried, _device(), code=credentials["code"], rehashed=rehashed
+        )
+    except MfaRequired:
+        throttles.forgive(platform, tried)
+        raise
+    return _tokens(opened)
 
 
 @blueprint.route("/refresh-token", methods=["POST"])

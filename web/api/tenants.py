@@ -11,18 +11,21 @@ from flask_smorest import Blueprint
 from sqlalchemy.orm import Session
 
 from domain.audit.entries import changed
+from domain.destinations import parse_destination, parse_networks
 from domain.errors import NotFound
+from domain.tenants.servers import parse_server
 from jobs.hints import hints
 from jobs.provisioning import ensure_provisioning, provisioning_job
 from jobs.submit import INSERT, Submitted, insert_parameters, submit
 from models.platform import Tenant
 from tenancy.audit import record
 from tenancy.database import Row
+from tenancy.directory import BucketAddress
 from tenancy.identity import memberships
-from tenancy.provisioning import NewTenant, create_tenant
+from tenancy.provisioning import NewTenant, OwnPlace, create_tenant
 from tenancy.scopes import tenant_scope, user_scope
 from web import tracing
-from web.auth import READABLE, authenticated, can, signed_in_user
+from web.auth import READABLE, authenticated, can, require_verified_email, signed_in_user
 from web.context import principal, tenancy
 from web.etags import check_if_match, with_etag
 from web.idempotency import idempotent, new_resource_id
@@ -49,12 +52,14 @@ def create(new: dict[str, Any]) -> Response:
     tenant selected; anything else answers `tenant_unavailable`.
     """
     owner_id, _ = signed_in_user()
+    require_verified_email()
     tenant_id = new_resource_id()
+    own = None if new["database"] is None else _own_place(new, tenant_id)
     tier = new["tier"] or tenancy().settings.default_tier
     with tenancy().platform.session(user_scope(owner_id, tenant_id)) as session:
         if session.get(Tenant, tenant_id) is None:
             made = create_tenant(
-                session, tenancy().ring, name=new["name"], tier=tier, owner_id=owner_id, tenant_id=tenant_id
+                session, tenancy().ring, name=new["name"], tier=tier, owner_id=owner_id, tenant_id=tenant_id, own=own
             )
             submitted = _submit_provisioning(session, made, owner_id)
         else:  # a repeated request whose first answer got lost
@@ -122,6 +127,17 @@ def rotate_keys(tenant_id: UUID) -> Response:
     One rotation at a time: a second one is answered with `unique_key_taken`.
     """
     return accepted(submit(tenancy(), new_job("tenant.rotate_keys", {}, unique_key="rotate-keys")))
+
+
+def _own_place(new: dict[str, Any], tenant_id: UUID) -> OwnPlace:
+    """What an external tenant brings, as far as its text can be judged. Raises `InvalidPayload`."""
+    allowed = parse_networks(tenancy().settings.tenant_private_networks)
+    server = parse_server(new["database"]["url"], allowed)
+    if new["bucket"] is None:
+        return OwnPlace(server.dsn)
+    if new["bucket"]["endpoint"] is not None:
+        parse_destination(new["bucket"]["endpoint"], allowed, "/bucket/endpoint")
+    return OwnPlace(server.dsn, BucketAddress(**new["bucket"], prefix=f"nexus/{tenant_id.hex}"))
 
 
 def _submit_provisioning(session: Session, made: NewTenant, owner_id: UUID) -> Submitted:

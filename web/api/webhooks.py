@@ -6,25 +6,19 @@ import re
 import time
 from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
 
 import structlog
-from flask import current_app, request
+from flask import request
 from flask_smorest import Blueprint
-from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
 
 from domain.billing.signatures import verify_stripe
-from domain.errors import FieldError, InvalidPayload, InvalidSignature, MalformedRequest, NotConfigured
-from domain.identity.principals import system
-from jobs.hints import hints
-from jobs.submit import INSERT, NewJob, insert_parameters
-from models.platform import ExternalEvent, Tenant
+from domain.errors import FieldError, InvalidPayload, InvalidSignature, MalformedRequest, NotConfigured, NotFound
+from jobs.external_events import keep
 from tenancy.access import Tenancy
-from tenancy.scopes import operator_scope, tenant_scope
 from web.arguments import parse_json
 from web.auth import public
 from web.context import tenancy
+from web.operator_tenant import operator_tenant_id
 from web.schemas.webhooks import WebhookReceivedSchema
 from web.tracing import request_id, traceparent
 
@@ -74,6 +68,17 @@ def receive_stripe() -> dict[str, bool]:
     return {"received": True}
 
 
+@blueprint.route("/webhooks/paypal", methods=["POST"])
+@public
+@blueprint.alt_response(404, "NOT_FOUND")
+def receive_paypal() -> dict[str, bool]:
+    """Refuse an event from PayPal: this route is a placeholder.
+
+    Nothing is read, kept or processed; the answer is always 404.
+    """
+    raise NotFound("PayPal is a placeholder: its webhooks are not received. Use Stripe.")
+
+
 def _verified(signature: str) -> bytes:
     secret = tenancy().settings.stripe_webhook_secret
     if secret is None or not secret.get_secret_value().strip():
@@ -101,43 +106,13 @@ def _parsed(raw: bytes) -> Mapping[str, Any]:
 
 
 def _keep(door: Tenancy, source: str, event: Mapping[str, Any]) -> None:
-    """Insert the event and its job in one transaction: neither is there without the other, and both are there once."""
-    tenant_id = _operator_tenant(door)
-    new = NewJob(
-        kind="webhook.process",
-        payload={"source": source, "event": event},
-        principal=system(source, tenant_id),
-        request_id=request_id(),
-        traceparent=traceparent(),
-    )
-    job = insert_parameters(door, new)
-    statement = (
-        insert(ExternalEvent)
-        .values(
-            tenant_id=tenant_id, source=source, external_id=event["id"], type=event["type"], job_id=job["id"]
-        )
-        .on_conflict_do_nothing()
-        .returning(ExternalEvent.id)
+    job_id = keep(
+        door, source, event, operator_tenant_id(door), request_id=request_id(), traceparent=traceparent()
     )  # fmt: skip
-    with door.platform.session(tenant_scope(tenant_id)) as session:
-        first = session.scalar(statement) is not None
-        if first:
-            session.connection().exec_driver_sql(INSERT, job)
-    if first:
-        hints(door.settings).due()
     log.info(
-        "webhook.received", source=source, type=event["type"], first=first, job_id=str(job["id"]) if first else None
+        "webhook.received",
+        source=source,
+        type=event["type"],
+        first=job_id is not None,
+        job_id=None if job_id is None else str(job_id),
     )
-
-
-def _operator_tenant(door: Tenancy) -> UUID:
-    """The tenant that sells the platform. Found once per process: it never becomes another."""
-    known: UUID | None = current_app.extensions.get("nexus.operator_tenant_id")
-    if known is not None:
-        return known
-    with door.platform.session(operator_scope()) as session:
-        found = session.scalar(select(Tenant.id).where(Tenant.is_operator))
-    if found is None:
-        raise NotConfigured("The platform has no operator tenant yet.")
-    current_app.extensions["nexus.operator_tenant_id"] = found
-    return found

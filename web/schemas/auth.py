@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from marshmallow import fields, validate
 
 from web.schemas.base import Schema, UtcDateTime
 
 
-class RegisterSchema(Schema):
-    """A new account."""
-
-    email = fields.String(required=True, validate=validate.Length(max=320), metadata={"example": "ada@example.com"})
-    password = fields.String(
-        required=True,
+def password_field(**options: Any) -> fields.String:
+    """A password that an account is to have; what is accepted is `domain.identity.passwords`' to say."""
+    return fields.String(
         load_only=True,
         metadata={
             "description": "12 to 256 characters, without the name part of the email.",
             "format": "password",
             "example": "correct horse battery",
         },
+        **options,
     )
+
+
+class RegisterSchema(Schema):
+    """A new account."""
+
+    email = fields.String(required=True, validate=validate.Length(max=320), metadata={"example": "ada@example.com"})
+    password = password_field(required=True)
     name = fields.String(load_default="", validate=validate.Length(max=200), metadata={"example": "Ada Lovelace"})
 
 
@@ -32,6 +39,15 @@ class LoginSchema(Schema):
         load_only=True,
         validate=validate.Length(max=1024),
         metadata={"format": "password", "example": "correct horse battery"},
+    )
+    code = fields.String(
+        load_default=None,
+        load_only=True,
+        validate=validate.Length(min=1, max=40),
+        metadata={
+            "description": "Of the second factor, or a recovery code. Unset: none was asked for.",
+            "example": "287082",
+        },
     )
 
 
@@ -54,6 +70,9 @@ class UserSchema(Schema):
     email = fields.String(required=True, metadata={"example": "ada@example.com"})
     name = fields.String(required=True, metadata={"example": "Ada Lovelace"})
     is_operator = fields.Boolean(required=True, metadata={"description": "Whether the account runs the platform."})
+    email_verified = fields.Boolean(
+        required=True, metadata={"description": "Whether its owner has shown that the address is theirs."}
+    )
     created_at = UtcDateTime(required=True)
 
 

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import UUID
 
+import pyotp
 import pytest
 
 from cli.client import Client
@@ -33,6 +34,25 @@ def test_the_password_is_kept_nowhere(acme: UUID, home: Path) -> None:
 def test_without_a_tenant_the_next_step_is_told(nexus: Nexus, account: Account) -> None:
     assert "nexus tenants create" in nexus("login", "--email", account.email).out
     assert "--tenant" in nexus("jobs", "list").err
+
+
+def test_an_account_with_a_second_factor_is_asked_for_a_code(
+    nexus: Nexus, acme: UUID, account: Account, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Client(server) as client:
+        tokens = client.post("/api/v1/auth/login", {"email": account.email, "password": PASSWORD})
+    with Client(server, credential=tokens["access_token"]) as client:
+        secret = client.post("/api/v1/auth/mfa/enroll", {"password": PASSWORD})["secret"]
+        made = client.post("/api/v1/auth/mfa/activate", {"code": pyotp.TOTP(secret).now()})
+
+    without = nexus("login", "--email", account.email)
+    assert (without.code, without.err.count("\n")) == (2, 1)
+    assert "NEXUS_CODE" in without.err
+
+    monkeypatch.setenv("NEXUS_CODE", made["recovery_codes"][0])
+    assert nexus("login", "--email", account.email).code == 0
+    again = nexus("login", "--email", account.email)
+    assert (again.code, "[invalid_code]" in again.err) == (2, True)
 
 
 def test_a_wrong_password_changes_nothing(

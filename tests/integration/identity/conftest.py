@@ -17,10 +17,16 @@ from domain.identity.passwords import hash_password
 from domain.ids import new_id
 from tenancy.access import Tenancy
 from tenancy.database import NO_SCOPE, Database, Row, Scope, tenant_scope
+from tests.integration.identity.mailbox import Mailbox
 from web.app import create_app
 
 API = "/api/v1"
 PASSWORD = "correct horse battery"
+FREE = {
+    "rate_limit": "1000000/minute",
+    "anonymous_rate_limit": "1000000/minute",
+    "login_address_failures": 1_000_000,
+}
 
 
 _JOIN: LiteralString = (
@@ -77,7 +83,7 @@ class Caller:
 @pytest.fixture(scope="session")
 def app(settings: Settings) -> Iterator[Flask]:
     """The API with a counted platform database and limits that no test reaches."""
-    free = settings.model_copy(update={"rate_limit": "1000000/minute", "anonymous_rate_limit": "1000000/minute"})
+    free = settings.model_copy(update=FREE)
     app = create_app(free)
     tenancy: Tenancy = app.extensions["nexus.tenancy"]
     uncounted = tenancy.platform
@@ -120,6 +126,31 @@ def make_person(web_tenancy: Tenancy) -> Callable[[], Person]:
 def person(make_person: Callable[[], Person]) -> Person:
     """An account."""
     return make_person()
+
+
+@pytest.fixture(autouse=True)
+def forgotten_failures(web_tenancy: Tenancy) -> Iterator[None]:
+    """What fails here on purpose locks the address of no other test."""
+    yield
+    web_tenancy.platform.fetch("DELETE FROM login_throttles", {})
+
+
+@pytest.fixture
+def mailbox(engine_tenancy: Tenancy) -> Mailbox:
+    """Mails about accounts, with none waiting from before."""
+    box = Mailbox(engine_tenancy)
+    box.deliver()
+    return box
+
+
+@pytest.fixture
+def verified(app: Flask) -> Iterator[None]:
+    """Asks for verified addresses, as in production."""
+    tenancy: Tenancy = app.extensions["nexus.tenancy"]
+    before = tenancy.settings
+    tenancy.settings = before.model_copy(update={"require_verified_email": True})
+    yield
+    tenancy.settings = before
 
 
 @pytest.fixture

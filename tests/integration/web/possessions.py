@@ -32,6 +32,7 @@ DOCUMENT = {"title": "Secret", "body": "Secret."}
 
 BODIES: Mapping[str, Any] = {
     "put_schedule": SCHEDULE, "replace_webhook_endpoint": ENDPOINT, "update": {"name": "Theirs"}, "put_document": DOCUMENT,
+    "update_user": {"roles": ["viewer"]},
 }  # fmt: skip
 """What is sent to operations that need a body to get as far as looking for the thing."""
 
@@ -98,7 +99,11 @@ def _identity(caller: Caller, _engine: Tenancy, _: Ids) -> Ids:
     key = _made(caller, "/api-keys", {"name": "mine", "scopes": ["job:read"]})["id"]
     [login, *_rest] = caller.get(f"{V1}/auth/sessions").json["items"]
     role = caller.get(f"{V1}/roles").json["items"][0]["id"]
-    return {"key_id": key, "session_id": login["id"], "role_id": role, "user_id": str(caller.user_id)}
+    invited = _made(caller, "/users/invite", {"email": f"{new_id()}@example.com", "roles": ["viewer"]})["id"]
+    return {
+        "key_id": key, "session_id": login["id"], "role_id": role, "user_id": str(caller.user_id),
+        "invitation_id": invited,
+    }  # fmt: skip
 
 
 def _tenant(caller: Caller, _engine: Tenancy, _: Ids) -> Ids:

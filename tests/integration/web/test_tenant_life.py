@@ -18,14 +18,10 @@ from domain.ids import new_id
 from jobs.tenant_life import submit_erasures
 from tenancy.access import Tenancy
 from tenancy.database import tenant_scope
-from tenancy.life.contents import PLATFORM, tenant_tables
 from tenancy.life.erase import platform_names
-from tenancy.life.rows import describe, read
-from tenancy.life.tier import raw
 from tests.integration.web.callers import Caller, access_token
 from tests.integration.web.engine import code_of, run, run_queued
-
-Rows = dict[str, list[str]]
+from tests.tenants import objects_of, rows_of
 
 
 def life(caller: Caller, tenancy: Tenancy, verb: str, **body: Any) -> Any:
@@ -63,26 +59,6 @@ def fill(caller: Caller, tenancy: Tenancy) -> None:
     bucket = tenancy.bucket(caller.tenant_id)
     bucket.put("reports/ä.txt", "Größe".encode())
     bucket.put("empty", b"")
-
-
-def rows_of(tenancy: Tenancy, tenant_id: UUID) -> Rows:
-    """Every exported row as its line, in both databases."""
-    found: Rows = {}
-    with tenancy.platform.session(tenant_scope(tenant_id)) as session:
-        connection = raw(session)
-        for each in PLATFORM:
-            table = describe(connection, each.name, each.where)
-            found[each.name] = [row.line for row in read(connection, table, tenant_id)]
-    with tenancy.session(tenant_id) as session:
-        connection = raw(session)
-        for table in tenant_tables(connection):
-            found[table.name] = [row.line for row in read(connection, table, tenant_id)]
-    return found
-
-
-def objects_of(tenancy: Tenancy, tenant_id: UUID) -> dict[str, bytes]:
-    bucket = tenancy.bucket(tenant_id)
-    return {info.key: bucket.get(info.key) for info in bucket.list() if not info.key.startswith(".")}
 
 
 def erase(caller: Caller, tenancy: Tenancy, operator_tenant: UUID) -> Any:

@@ -1,0 +1,54 @@
+"""The states of a subscription, and what may be done in each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from domain.billing.timeline import PlanTerms
+from domain.errors import FieldError, IllegalTransition, InvalidPayload
+
+BILLED = ("trialing", "active", "past_due", "paused")
+"""States in which cycles go on; in `trialing` the first of them only begins the first period."""
+ENTITLED = frozenset({"trialing", "active", "past_due"})
+LIVE = frozenset({*BILLED, "incomplete", "unpaid"})
+
+ACTIONS: dict[str, tuple[str, ...]] = {
+    "incomplete": ("cancel",),
+    "trialing": ("change_plan", "cancel"),
+    "active": ("change_plan", "pause", "cancel"),
+    "past_due": ("change_plan", "pause", "cancel"),
+    "unpaid": ("cancel",),
+    "paused": ("resume", "cancel"),
+    "canceled": (),
+}
+
+
+def actions(state: str, cancel_at: datetime | None) -> tuple[str, ...]:
+    """What may be done with a subscription; one that is to end can be kept (`keep`), or ended at once."""
+    return ACTIONS[state] if cancel_at is None or state == "canceled" else ("keep", "cancel")
+
+
+def check_action(action: str, state: str, cancel_at: datetime | None) -> None:
+    """Raise `IllegalTransition` unless the subscription allows it."""
+    if action not in actions(state, cancel_at):
+        ending = " and is to end" if cancel_at is not None else ""
+        raise IllegalTransition(f"The subscription is {state}{ending}; it cannot {action.replace('_', ' ')}.")
+
+
+def check_change(now: PlanTerms, then: PlanTerms) -> None:
+    """Raise `InvalidPayload` unless a subscription can go over from one plan to the other within a period."""
+    for name, meaning in (("currency", "currency"), ("interval", "rhythm"), ("interval_count", "rhythm"),
+                          ("pay_in_advance", "time of payment")):  # fmt: skip
+        if getattr(now, name) != getattr(then, name):
+            fault = FieldError("/plan_id", "incompatible_plan", f"Has another {meaning} than the present plan.")
+            raise InvalidPayload(f"The plan has another {meaning}; subscribe to it anew.", errors=(fault,))
+
+
+def quotas_left(quotas: Mapping[str, Any], used: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """For each quota of a plan: what it is, what is used and whether that is more than it."""
+    return {
+        code: {"limit": limit, "used": str(used.get(code, 0)), "exceeded": used.get(code, 0) > limit}
+        for code, limit in quotas.items()
+    }

@@ -1,0 +1,149 @@
+"""Second factors of accounts. A code is good once: the time step of the latest one used stands in the row."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, LiteralString
+from uuid import UUID
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session as Transaction
+
+from domain.errors import Conflict, InvalidCode, MfaRequired
+from domain.identity.totp import DIGITS, matching_step, new_recovery_codes, new_secret, recovery_hash
+from models.platform import SecondFactor
+from tenancy.database import Database, Row
+from tenancy.identity.sealing import open_sealed, seal
+from tenancy.scopes import user_scope
+from tenancy.vault import MasterRing
+
+_STATE: LiteralString = """
+SELECT activated_at, cardinality(recovery_hashes) AS recovery_codes_left FROM second_factors
+ WHERE user_id = %(user_id)s AND activated_at IS NOT NULL
+"""
+_UNDER_OTHERS: LiteralString = """
+SELECT user_id, secret_sealed FROM second_factors
+ WHERE substring(secret_sealed FROM 1 FOR length(%(active)s)) <> %(active)s
+"""
+_REPLACE: LiteralString = """
+UPDATE second_factors SET secret_sealed = %(new)s WHERE user_id = %(user_id)s AND secret_sealed = %(old)s
+RETURNING user_id
+"""
+
+
+def state(platform: Database, user_id: UUID) -> Row:
+    """Whether the account is asked for a code at logins, since when, and how many recovery codes are left."""
+    rows = platform.fetch(_STATE, {"user_id": user_id}, user_scope(user_id))
+    return {"enabled": True, **rows[0]} if rows else {"enabled": False, "activated_at": None, "recovery_codes_left": 0}
+
+
+def enrol(transaction: Transaction, ring: MasterRing, user_id: UUID) -> str:
+    """Make a secret, in place of one that was never activated. Raises `Conflict` if a second factor is active."""
+    factor = _locked(transaction, user_id)
+    if factor is not None and factor.activated_at is not None:
+        raise Conflict("The account has a second factor; disable it first.")
+    secret = new_secret()
+    sealed = seal(ring, secret.encode(), _place(user_id))
+    if factor is None:
+        transaction.add(SecondFactor(user_id=user_id, secret_sealed=sealed))
+    else:
+        factor.secret_sealed, factor.last_step = sealed, None
+    transaction.flush()
+    return secret
+
+
+def activate(transaction: Transaction, ring: MasterRing, user_id: UUID, code: str) -> list[str]:
+    """Ask for codes from now on; returns the recovery codes, which are kept nowhere.
+
+    Raises `Conflict` if nothing was enrolled or it is active already, and `InvalidCode`.
+    """
+    factor = _locked(transaction, user_id)
+    if factor is None or factor.activated_at is not None:
+        raise Conflict("There is nothing to activate; enrol first.")
+    _use(transaction, ring, factor, code)
+    factor.activated_at = _now(transaction)
+    return _renew_codes(factor)
+
+
+def renew_recovery_codes(transaction: Transaction, ring: MasterRing, user_id: UUID, code: str) -> list[str]:
+    """New recovery codes in place of all old ones. Raises `Conflict` without a second factor, and `InvalidCode`."""
+    factor = _active(transaction, user_id)
+    _use(transaction, ring, factor, code)
+    return _renew_codes(factor)
+
+
+def disable(transaction: Transaction, ring: MasterRing, user_id: UUID, code: str) -> None:
+    """Ask for no code any more. Raises `Conflict` without a second factor, and `InvalidCode`."""
+    factor = _active(transaction, user_id)
+    _use(transaction, ring, factor, code)
+    transaction.delete(factor)
+
+
+def check(transaction: Transaction, ring: MasterRing, user_id: UUID, code: str | None) -> None:
+    """Use up the code of a login, if the account has a second factor. Raises `MfaRequired` and `InvalidCode`."""
+    factor = _locked(transaction, user_id)
+    if factor is None or factor.activated_at is None:
+        return
+    if code is None:
+        raise MfaRequired("Send the code of your app, or a recovery code, as `code`.")
+    _use(transaction, ring, factor, code)
+
+
+def remove(transaction: Transaction, user_id: UUID) -> None:
+    """Remove a second factor without its code."""
+    transaction.execute(delete(SecondFactor).where(SecondFactor.user_id == user_id))
+
+
+def rewrap(platform: Database, ring: MasterRing) -> int:
+    """Seal anew, under the active master key, each secret that another one seals; returns how many. For the engine's account.
+
+    Raises `SealBroken` if its master key is not in the ring.
+    """
+    written = 0
+    for row in platform.fetch(_UNDER_OTHERS, {"active": ring.active_id.encode() + b"\0"}):
+        old, place = bytes(row["secret_sealed"]), _place(row["user_id"])
+        new = seal(ring, open_sealed(ring, old, place), place)
+        written += len(platform.fetch(_REPLACE, {"user_id": row["user_id"], "old": old, "new": new}))
+    return written
+
+
+def _use(transaction: Transaction, ring: MasterRing, factor: SecondFactor, code: str) -> None:
+    """Use up a code within the transaction, which holds the row."""
+    typed = code.strip().replace(" ", "")
+    if len(typed) == DIGITS and typed.isascii() and typed.isdigit():
+        secret = open_sealed(ring, factor.secret_sealed, _place(factor.user_id)).decode()
+        step = matching_step(secret, typed, _now(transaction), factor.last_step)
+        if step is not None:
+            factor.last_step = step
+            return
+    hashed = recovery_hash(code)
+    if hashed is None or factor.activated_at is None or hashed not in map(bytes, factor.recovery_hashes):
+        raise InvalidCode("Wait for the next code of your app, or send a recovery code that you have not used.")
+    factor.recovery_hashes = [kept for kept in map(bytes, factor.recovery_hashes) if kept != hashed]
+
+
+def _renew_codes(factor: SecondFactor) -> list[str]:
+    codes = new_recovery_codes()
+    factor.recovery_hashes = [hashed for hashed in map(recovery_hash, codes) if hashed is not None]
+    return codes
+
+
+def _active(transaction: Transaction, user_id: UUID) -> SecondFactor:
+    factor = _locked(transaction, user_id)
+    if factor is None or factor.activated_at is None:
+        raise Conflict("The account has no second factor.")
+    return factor
+
+
+def _locked(transaction: Transaction, user_id: UUID) -> SecondFactor | None:
+    return transaction.scalar(select(SecondFactor).where(SecondFactor.user_id == user_id).with_for_update())
+
+
+def _now(transaction: Transaction) -> datetime:
+    now: Any = transaction.scalar(select(func.clock_timestamp()))
+    moment: datetime = now
+    return moment
+
+
+def _place(user_id: UUID) -> str:
+    return f"second_factors|{user_id}"

@@ -1,0 +1,282 @@
+"""`payment.collect` against Stripe's wire format: money moves once, whatever is cut off, late, or said in another order."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import select, update
+
+from domain.errors import Transient
+from domain.ids import new_id
+from jobs.context import JobContext
+from models.tenant import Customer, Invoice, Payment, PaymentAttempt, PaymentMethod, Plan, Subscription
+from tasks.billing.collecting import collect
+from tasks.billing.refunds import refund
+from tasks.webhook_sweeps import sweep
+from tasks.webhooks import process
+from tests.contracts.stripe_double import StripeDouble
+from tests.integration.tasks.conftest import next_attempt
+
+MakeContext = Callable[..., Any]
+
+
+@pytest.fixture
+def stripe() -> Iterator[StripeDouble]:
+    double = StripeDouble()
+    yield double
+    double.close()
+
+
+@pytest.fixture
+def open_job(
+    make_context: MakeContext, pooled_tenant: UUID, stripe: StripeDouble, under: Callable[..., JobContext]
+) -> Callable[..., Any]:
+    """A claimed job of the tenant in a process that speaks to the double."""
+
+    def make(kind: str, payload: dict[str, Any]) -> tuple[JobContext, Any]:
+        context, loaded = make_context(kind, pooled_tenant, payload)
+        return under(context, stripe_api_key=SecretStr("sk_test_1"), stripe_api_base=stripe.url), loaded
+
+    return make
+
+
+@pytest.fixture
+def owed(open_job: Callable[..., Any]) -> Callable[..., UUID]:
+    """An open invoice of a customer with a card."""
+
+    def make(total: int = 2900, number: int = 1) -> UUID:
+        context, _ = open_job("system.ping", {})
+        keys = {"tenant_id": context.tenant_id}
+        start, end = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
+        with context.session() as session:
+            customer = Customer(**keys, name="Ada", email="ada@example.com", provider_customer_id="cus_ada")
+            plan = Plan(**keys, code=f"p-{new_id()}", name="Pro", amount=total, currency="EUR", interval="month")
+            session.add_all([customer, plan])
+            session.flush()
+            subscription = Subscription(
+                **keys, customer_id=customer.id, plan_id=plan.id, anchor_at=start, next_cycle_at=datetime.now(UTC)
+            )
+            session.add(subscription)
+            session.add(PaymentMethod(**keys, customer_id=customer.id, provider="stripe", provider_id="pm_1",
+                                      brand="visa", last4="4242", is_default=True))  # fmt: skip
+            session.flush()
+            invoice = Invoice(
+                **keys, number=number, subscription_id=subscription.id, customer_id=customer.id, period_start=start,
+                period_end=end, currency="EUR", total=total, state="open", snapshot={}, collect_at=datetime.now(UTC),
+            )  # fmt: skip
+            session.add(invoice)
+            session.flush()
+            return invoice.id
+
+    return make
+
+
+def state_of(context: JobContext, invoice_id: UUID) -> tuple[str, list[str], str]:
+    """Of the invoice, its attempts, its subscription."""
+    with context.session() as session:
+        invoice = session.get_one(Invoice, (context.tenant_id, invoice_id))
+        attempts = select(PaymentAttempt.state).where(PaymentAttempt.invoice_id == invoice_id)
+        subscription = session.get_one(Subscription, (context.tenant_id, invoice.subscription_id))
+        return invoice.state, list(session.scalars(attempts.order_by(PaymentAttempt.number))), subscription.state
+
+
+def event_job(open_job: Callable[..., Any], event: dict[str, Any]) -> Any:
+    return open_job("webhook.process", {"source": "stripe", "event": event})
+
+
+def test_a_charge_pays_the_invoice_and_says_whose_it_is(
+    open_job: Callable[..., Any], owed: Callable[..., UUID], stripe: StripeDouble
+) -> None:
+    invoice_id = owed()
+    context, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
+
+    assert collect(context, payload)["outcome"] == "succeeded"
+
+    (intent,) = stripe.succeeded()
+    assert (intent["amount"], intent["currency"], intent["customer"]) == (2900, "eur", "cus_ada")
+    assert intent["metadata"]["invoice_id"] == str(invoice_id)
+    assert intent["metadata"]["tenant_id"] == str(context.tenant_id)
+    (key,) = stripe.keys
+    assert key.startswith(f"inv:{invoice_id}:pm:")
+    assert key.endswith(":attempt:1")
+    assert state_of(context, invoice_id) == ("paid", ["succeeded"], "active")
+
+
+@pytest.mark.parametrize("lost", ["act_then_hang_up", "hang_up", "500"])
+def test_an_outcome_that_was_lost_is_asked_for_again_and_money_moves_once(
+    open_job: Callable[..., Any], owed: Callable[..., UUID], stripe: StripeDouble, lost: str
+) -> None:
+    invoice_id = owed()
+    stripe.script.append(lost)
+    context, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
+    with pytest.raises(Transient):
+        collect(context, payload)
+    assert state_of(context, invoice_id)[:2] == ("open", ["unknown"])
+
+    again, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
+    assert collect(again, payload)["outcome"] == "succeeded"
+
+    assert len(stripe.succeeded()) == 1
+    assert state_of(context, invoice_id)[:2] == ("paid", ["succeeded"])
+    with context.session() as session:
+        assert len(session.scalars(select(Payment)).all()) == 1
+
+
+def test_killed_between_the_charge_and_its_record_the_next_run_finds_the_charge(
+    open_job: Callable[..., Any], owed: Callable[..., UUID], stripe: StripeDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoice_id = owed()
+    context, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
+
+    def die(*_: Any) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tasks.billing.collecting._finish", die)
+        with pytest.raises(SystemExit):
+            collect(context, payload)
+    assert state_of(context, invoice_id)[:2] == ("open", ["calling"])
+
+    again, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
+    assert collect(again, payload)["invoice_state"] == "paid"
+    assert len(stripe.succeeded()) == 1
+
+
+def test_an_outcome_that_was_lost_for_a_day_is_looked_for_and_not_asked_for_again(
+    open_job: Callable[..., Any], owed: Callable[..., UUID], stripe: StripeDouble
+) -> None:
+    invoice_id = owed()
+    stripe.script.append("act_then_hang_up")
+    context, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
+    with pytest.raises(Transient):
+        collect(context, payload)
+    stripe.answers.clear()  # as Stripe forgets keys after a day
+    with context.session() as session:
+        session.execute(update(PaymentAttempt).values(created_at=datetime.now(UTC) - timedelta(days=2)))
+
+    again, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
+    assert collect(again, payload)["outcome"] == "succeeded"
+    assert len(stripe.succeeded()) == 1
+    assert state_of(context, invoice_id)[:2] == ("paid", ["succeeded"])
+
+
+def test_the_answer_and_the_webhook_may_come_in_any_order(
+    open_job: Callable[..., Any], owed: Callable[..., UUID], stripe: StripeDouble
+) -> None:
+    ends = set()
+    for number, order in enumerate(itertools.permutations(["answer", "event", "event again"]), start=1):
+        invoice_id = owed(number=number)
+        stripe.script.append("act_then_hang_up")
+        context, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
+        with pytest.raises(Transient):
+            collect(context, payload)
+        event = stripe.events[0]
+        for step in order:
+            if step == "answer":
+                claimed, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
+                collect(claimed, payload)
+            else:
+                process(*event_job(open_job, event))
+        # Whoever came last, a run that finds nothing to do leaves it as it is.
+        claimed, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
+        collect(claimed, payload)
+        ends.add(str(state_of(context, invoice_id)))
+    assert ends == {"('paid', ['succeeded'], 'active')"}
+    assert len(stripe.succeeded()) == 6
+
+
+def test_a_refused_card_is_tried_by_schedule_and_then_given_up(
+    open_job: Callable[..., Any], owed: Callable[..., UUID], stripe: StripeDouble
+) -> None:
+    invoice_id = owed()
+    stripe.script.extend(["decline"] * 5)
+    waits = []
+    for _ in range(5):
+        context, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
+        assert collect(context, payload)["error_code"] == "generic_decline"
+        with context.session() as session:
+            at = session.get_one(Invoice, (context.tenant_id, invoice_id)).collect_at
+            waits.append(None if at is None else round((at - datetime.now(UTC)) / timedelta(days=1)))
+    assert waits == [1, 3, 5, 7, None]
+    assert state_of(context, invoice_id) == ("uncollectible", ["failed"] * 5, "unpaid")
+
+    # The same failures, told again by webhooks, change nothing.
+    for event in list(stripe.events):
+        process(*event_job(open_job, event))
+    assert state_of(context, invoice_id) == ("uncollectible", ["failed"] * 5, "unpaid")
+
+    # It is paid after all: the subscription goes on.
+    context, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
+    assert collect(context, payload)["invoice_state"] == "paid"
+    assert state_of(context, invoice_id)[2] == "active"
+
+
+def test_a_payment_that_takes_days_is_settled_by_its_webhook(
+    open_job: Callable[..., Any], owed: Callable[..., UUID], stripe: StripeDouble
+) -> None:
+    invoice_id = owed()
+    stripe.script.append("process")
+    context, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
+    assert collect(context, payload)["outcome"] == "pending"
+    assert state_of(context, invoice_id)[:2] == ("open", ["pending"])
+    (intent,) = stripe.made("payment_intent")
+    intent["status"] = "succeeded"
+    process(*event_job(open_job, stripe.happened("payment_intent.succeeded", intent)))
+    assert state_of(context, invoice_id)[:2] == ("paid", ["succeeded"])
+
+
+def test_another_attempt_of_the_same_job_charges_nothing_more(
+    open_job: Callable[..., Any], owed: Callable[..., UUID], stripe: StripeDouble
+) -> None:
+    invoice_id = owed()
+    context, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
+    collect(context, payload)
+    assert collect(replace(context, attempt=2), payload) == {"attempted": False}
+    assert len(stripe.succeeded()) == 1
+    assert next_attempt(context).attempt == 2
+
+
+def test_a_sweep_takes_in_what_webhooks_did_not_bring_and_nothing_twice(
+    open_job: Callable[..., Any], owed: Callable[..., UUID], stripe: StripeDouble
+) -> None:
+    for number in range(1, 4):
+        invoice_id = owed(number=number)
+        context, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
+        collect(context, payload)
+    context, payload = open_job("webhook.sweep", {"source": "stripe"})
+    assert sweep(context, payload) == {"seen": 3, "repaired": 3}
+    context, payload = open_job("webhook.sweep", {"source": "stripe"})
+    assert sweep(context, payload) == {"seen": 3, "repaired": 0}
+    rows = context.tenancy.platform.fetch(
+        "SELECT tenant_id, count(*) AS n FROM external_events WHERE tenant_id = %(id)s GROUP BY 1",
+        {"id": context.tenant_id},
+    )
+    assert rows[0]["n"] == 3
+
+
+def test_a_refund_is_given_back_once(
+    open_job: Callable[..., Any], owed: Callable[..., UUID], stripe: StripeDouble
+) -> None:
+    from models.tenant import CreditNote
+
+    invoice_id = owed()
+    context, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
+    collect(context, payload)
+    with context.session() as session:
+        note = CreditNote(tenant_id=context.tenant_id, id=new_id(), number=1, invoice_id=invoice_id, amount=500,
+                          currency="EUR", reason="Outage", kind="refund", state="pending")  # fmt: skip
+        session.add(note)
+        session.flush()
+        note_id = note.id
+    for _ in range(2):
+        context, payload = open_job("payment.refund", {"credit_note_id": str(note_id)})
+        assert refund(context, payload) == {"state": "done"}
+    (made,) = stripe.made("refund")
+    assert made["amount"] == 500
