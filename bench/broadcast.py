@@ -73,11 +73,11 @@ def _batched(count: int) -> list[range]:
 
 def _ours(ground: Ground, tenant_id: UUID, mails: int, sink: SmtpSink, memory: list[float]) -> float:
     sink.reset()
-    url = {"SMTP_URL": f"smtp://127.0.0.1:{sink.port}"}
+    url = f"smtp://127.0.0.1:{sink.port}"
     payload = {"name": "News", "subject": "News", "text": "It is here.", "audience": {}, "category": "news"}
     with Engine(ground.settings, ground.home / "log") as engine:
         engine.dispatcher()
-        worker = engine.worker("notifications", **url)  # type: ignore[arg-type]  # variables beside its own
+        worker = engine.worker("notifications", SMTP_URL=url)
         submit(ground.tenancy, NewJob("notification.broadcast", payload, system("bench", tenant_id)))
         what = ground.logged(f"{mails} mails")
         until(lambda: len(sink.moments) >= mails // 10, LIMIT_SECONDS, what)

@@ -97,10 +97,12 @@ def unsubscribe(token: str) -> Response:
 
 
 def _named(token: str, purpose: Purpose) -> tuple[UUID, UUID]:
-    found = read_token(link_key(tenancy().ring.oldest, purpose), token)
-    if found is None:
-        raise NotFound("There is nothing at this address.")
-    return found
+    """Whom and what a link names, whichever of the ring's keys has signed it. Raises `NotFound`."""
+    for master in tenancy().ring.own:
+        found = read_token(link_key(master, purpose), token)
+        if found is not None:
+            return found
+    raise NotFound("There is nothing at this address.")
 
 
 def _unsubscribable(token: str) -> tuple[UUID, UUID]:

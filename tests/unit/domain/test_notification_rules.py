@@ -8,7 +8,7 @@ import hmac
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.errors import InvalidSignature, JobError, Permanent, RateLimited, Transient, UnknownOutcome
@@ -101,6 +101,7 @@ def test_quiet_hours_follow_the_recipients_clock(quiet: QuietHours, zone: str, n
     assert quiet_until(quiet, zone, moment) == expected
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a shared machine may be slow
 @given(
     st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001  # bounds are naive
     st.times().map(lambda t: t.replace(second=0, microsecond=0, tzinfo=None)),
