@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from migrations.roles import permit_system_roles
 
-revision = "0014"
-down_revision = "0013"
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql
 
 from migrations.rls import protect, tenant_rows
 
-revision = "0004"
+revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None

@@ -6,8 +6,8 @@ from alembic import op
 
 from migrations.roles import permit_system_roles
 
-revision = "0013"
-down_revision = "0007"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 

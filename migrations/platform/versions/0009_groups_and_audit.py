@@ -11,8 +11,8 @@ from migrations.job_months import COUNTER_SETTINGS
 from migrations.rls import protect, tenant_rows
 from migrations.roles import permit_system_roles
 
-revision = "0008"
-down_revision = "0010"
+revision = "0009"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 

@@ -8,8 +8,8 @@ from sqlalchemy.dialects import postgresql
 
 from migrations.rls import protect, tenant_rows
 
-revision = "0003"
-down_revision = "0004"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 

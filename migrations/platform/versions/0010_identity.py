@@ -9,8 +9,8 @@ from sqlalchemy.dialects import postgresql
 from migrations.rls import protect, setting, tenant_rows
 from migrations.roles import permit_system_roles
 
-revision = "0007"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
