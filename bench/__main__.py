@@ -235,6 +235,49 @@ def provisioning(tenants: int) -> None:
     _write({"provisioning": found})
 
 
+@main.command()
+@click.option("--tenants", default=1000, show_default=True, help="Tenants in all.")
+@click.option("--dedicated", default=300, show_default=True, help="Those with a real database of their own.")
+@click.option("--existing", default=200, show_default=True, help="Dedicated tenants that are there when more are made.")
+@click.option("--made", default=40, show_default=True, help="Dedicated tenants made beside them, with all steps.")
+def fleet(tenants: int, dedicated: int, existing: int, made: int) -> None:
+    """Seconds to find a fleet current, to give each database a column, and to provision one more tenant."""
+    from bench import fleet as benchmark
+    from bench.ground import ground
+
+    with ground() as servers, Progress(console=report.console, transient=True) as progress:
+        found = benchmark.measure(servers, tenants, dedicated, existing, made, progress)
+    wave, grown = found["wave"], found["provisioning"]
+    report.show(
+        f"{found['tenants']:,} tenants in {found['databases']:,} databases",
+        ("what", "seconds"),
+        [("a check of a current fleet", found["check"]["seconds"]),
+         (f"a column for each of {wave['databases']:,} databases", wave["seconds"]),
+         (f"one more tenant beside {grown['existing']}, p50 of {grown['made']}", grown["p50"]),
+         (f"one more tenant beside {grown['existing']}, p95 of {grown['made']}", grown["p95"])],
+    )  # fmt: skip
+    _write({"fleet": found})
+
+
+@main.command("idle-tenants")
+@click.option("--tenants", default=2000, show_default=True, help="Touched in turn by one process, several times.")
+@click.option("--databases", default=16, show_default=True, help="Real databases that they are in.")
+@click.option("--rounds", default=2, show_default=True, help="How often each is touched.")
+def idle_tenants(tenants: int, databases: int, rounds: int) -> None:
+    """Memory of a process that has touched many tenants, each of which has a pool of connections of its own."""
+    from bench import idle_tenants as benchmark
+    from bench.ground import ground
+
+    with ground() as servers, Progress(console=report.console, transient=True) as progress:
+        found = benchmark.measure(servers, tenants, databases, rounds, progress)
+    report.show(
+        f"resident MiB of one process, {found['limit']} pools at most",
+        ("tenants touched", "MiB", "open pools", "open files"),
+        [(f"{row['touched']:,}", row["mib"], row["pools"], row["open_files"]) for row in found["rows"]],
+    )
+    _write({"idle_tenants": found})
+
+
 @main.command("api-start")
 @click.option("--rounds", default=5, show_default=True, help="Processes started.")
 def api_start(rounds: int) -> None:
@@ -272,6 +315,8 @@ def _write(figures: Mapping[str, Any]) -> None:
 _ALL: tuple[tuple[click.Command, dict[str, int]], ...] = (
     (api_start, {"rounds": 1}),
     (provisioning, {"tenants": 1}),
+    (fleet, {"tenants": 20, "dedicated": 6, "existing": 2, "made": 2}),
+    (idle_tenants, {"tenants": 60, "databases": 4}),
     (throughput, {"jobs": 300, "rounds": 1}),
     (enqueue, {"requests": 160, "rounds": 1}),
     (latency, {"jobs": 5}),

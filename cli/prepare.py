@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # the data layer is loaded when the command runs
 def prepare_platform(settings: Settings) -> Prepared:
     """Roles, schemas, the first administrator, and a place for the operator's tenant, so that the first call finds it.
 
+    Tenants' databases are not touched: if some are behind, a wave is started, which the new version's workers drive.
     Idempotent. Raises `SettingsError` if the server cannot be reached or the account may not do what is needed.
     """
     from jobs.provisioning import ensure_provisioning
@@ -31,6 +32,7 @@ def prepare_platform(settings: Settings) -> Prepared:
         if door.record(prepared.operator_tenant_id).state == "provisioning":
             ensure_provisioning(door, prepared.operator_tenant_id, prepared.operator_owner_id)
             _provision_now(door, prepared.operator_tenant_id)
+        _migrate_the_fleet(door)
     finally:
         door.dispose()
     return prepared
@@ -52,10 +54,25 @@ def _provision_now(door: Tenancy, tenant_id: UUID) -> None:
         saga.close()
 
 
+def _migrate_the_fleet(door: Tenancy) -> None:
+    """Start a wave, unless one is unfinished. The operator's tenant, whose job it is, may have to wait for its bucket."""
+    from domain.errors import Conflict, ServiceUnavailable
+    from domain.ids import new_id
+    from jobs import waves
+    from tenancy import fleet
+
+    if not fleet.behind(door.platform, []):
+        return
+    try:
+        waves.start(door, new_id(), [], "system:prepare")
+    except (Conflict, ServiceUnavailable) as error:
+        click.echo(f"nexus: tenants' databases are behind: {error.detail}", err=True)
+
+
 @click.command("prepare")
 @click.option("--json", "as_json", is_flag=True, help="Print the administrator that was made as JSON, else null.")
 def prepare_command(as_json: bool) -> None:
-    """Create roles, migrate all databases, and make the first administrator.
+    """Create roles, migrate the platform's database, start a wave over the tenants', and make the first administrator.
 
     Needs DATABASE_URL with an account that may create roles and databases. Run it before a new version starts; `nexus up`
     does it by itself. Any number may run at once.

@@ -6,7 +6,7 @@ named any more, or finds the wave paused, ends without doing anything. So a wave
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, LiteralString
@@ -21,6 +21,7 @@ from jobs.operators import operator_tenant
 from jobs.rows import LIVE
 from jobs.submit import INSERT, NewJob, Submitted, insert_parameters
 from tenancy.access import Tenancy
+from tenancy.audit import audited, noted
 from tenancy.database import Database, Row, Scope
 from tenancy.fleet import newest
 from tenancy.scopes import operator_scope, tenant_scope
@@ -108,7 +109,7 @@ def start(tenancy: Tenancy, wave_id: UUID, canaries: Sequence[UUID], by: str) ->
     )
     if faults:
         raise InvalidPayload("A canary is unknown.", errors=faults)
-    return _drive(tenancy, wave_id, _START, {"canaries": wanted, "by": by}, _unfinished)
+    return _drive(tenancy, wave_id, _START, {"canaries": wanted, "by": by}, "started", _unfinished)
 
 
 def resume(tenancy: Tenancy) -> Wave:
@@ -117,7 +118,7 @@ def resume(tenancy: Tenancy) -> Wave:
     if wave.state == "finished":
         raise IllegalTransition("The last wave is finished; start another.")
     try:
-        return _drive(tenancy, wave.id, _RESUME, {}, _running)[0]
+        return _drive(tenancy, wave.id, _RESUME, {}, "resumed", _running)[0]
     except Conflict:
         return _some(tenancy.platform)
 
@@ -125,7 +126,8 @@ def resume(tenancy: Tenancy) -> Wave:
 def pause(platform: Database) -> Wave:
     """Let the wave end after the database that it is at. Raises `NotFound`, and `IllegalTransition` unless it runs."""
     wave = _some(platform)
-    rows = platform.fetch(_PAUSE, {"wave_id": wave.id}, operator_scope())
+    asked = audited(_PAUSE, {"wave_id": wave.id}, operator_scope(), "fleet_wave.paused", f"fleet_wave:{wave.id}")
+    rows = platform.fetch(*asked, operator_scope())
     if rows:
         return Wave(**rows[0])
     if wave.state == "paused":
@@ -169,7 +171,12 @@ def _some(platform: Database) -> Wave:
 
 
 def _drive(
-    tenancy: Tenancy, wave_id: UUID, statement: LiteralString, values: Mapping[str, Any], refused: Any
+    tenancy: Tenancy,
+    wave_id: UUID,
+    statement: LiteralString,
+    values: Mapping[str, Any],
+    done: str,
+    refused: Callable[[], Conflict],
 ) -> tuple[Wave, Submitted]:
     operator, target = operator_tenant(tenancy.platform), newest()
     payload = {"wave_id": str(wave_id), "target": target}
@@ -179,6 +186,10 @@ def _drive(
         if not waves:
             raise refused()
         row = _rows(session, INSERT, job)[0]
+        note = noted(
+            operator_scope(), f"fleet_wave.{done}", f"fleet_wave:{wave_id}", after={"target": target, **values}
+        )
+        session.connection().exec_driver_sql(*note)
     hints(tenancy.settings).due()
     return Wave(**waves[0]), Submitted(row, created=True)
 

@@ -9,6 +9,7 @@ from typing import Any
 from jobs.context import JobContext
 from jobs.handlers import handles
 from tenancy import rewrapping, rotation
+from tenancy.identity import second_factors
 from tenancy.resealing import Resealed, reseal, stale
 
 _PASSES = 5
@@ -36,9 +37,10 @@ def destroy_keys(context: JobContext, _payload: Mapping[str, Any]) -> Mapping[st
 
 @handles("system.rewrap_keys")
 def rewrap_keys(context: JobContext, _payload: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Wrap every data key anew under the active master key. Signing keys are the API's, which did its part before."""
+    """Put every data key and second factor under the active master key. Signing keys are the API's, which did its part before."""
     rewrapping.note_ring(context.tenancy.platform, context.tenancy.ring)
     found = rewrapping.rewrap(context.tenancy, lambda done, total: context.progress(done, total, "data keys"))
+    second_factors.rewrap(context.tenancy.platform, context.tenancy.ring)
     return {"active": context.tenancy.ring.active_id, "rewrapped": found.keys, "unreadable": found.unreadable}
 
 

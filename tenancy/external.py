@@ -17,7 +17,7 @@ from tenancy.database import Database
 from tenancy.directory import TenantRecord
 from tenancy.migrations import revisions, upgrade
 from tenancy.outward import AddressRefused, pin_of
-from tenancy.places import Server, Step, role_of
+from tenancy.places import Server, Step, account_of, role_of
 from tenancy.servers import ensure_login_role, grant_rows
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ class OwnServer:
         self._pin = pin_of(settings)
         self._tenant_id = record.id
         self.database = str(conninfo_to_dict(self._server_dsn)["dbname"])
-        self.role, self._password = role_of(record.vault)
+        self.role, self._password = role_of(record.vault) if record.dsn is None else account_of(record.dsn)
         self.dsn = with_credentials(self._server_dsn, self.role, self._password, self.database)
 
     def steps(self, server: Server) -> list[tuple[str, Step]]:

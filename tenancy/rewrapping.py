@@ -39,6 +39,7 @@ ON CONFLICT (id) DO UPDATE SET retired_at = CASE WHEN m.id <> %(active)s THEN co
 """
 _IN_USE: LiteralString = """
 SELECT ids.id, m.retired_at, coalesce(d.keys, 0) AS data_keys, coalesce(s.keys, 0) AS signing_keys,
+       coalesce(f.secrets, 0) AS second_factors,
        coalesce(m.retired_at < now() - interval '25 hours', false) AS rested
   FROM (SELECT id FROM master_keys UNION SELECT unnest(%(ids)s::text[])
         UNION SELECT master_key_id FROM tenant_keys) AS ids (id)
@@ -46,7 +47,11 @@ SELECT ids.id, m.retired_at, coalesce(d.keys, 0) AS data_keys, coalesce(s.keys, 
   LEFT JOIN (SELECT master_key_id, count(*) AS keys FROM tenant_keys GROUP BY 1) d ON d.master_key_id = ids.id
   LEFT JOIN (SELECT split_part(encode(private_sealed, 'escape'), '\\000', 1) AS id, count(*) AS keys
                FROM signing_keys GROUP BY 1) s ON s.id = ids.id
+  LEFT JOIN (SELECT split_part(encode(secret_sealed, 'escape'), '\\000', 1) AS id, count(*) AS secrets
+               FROM second_factors GROUP BY 1) f ON f.id = ids.id
 """
+
+_COUNTED = ("data_keys", "signing_keys", "second_factors")
 
 log = structlog.get_logger(__name__)
 
@@ -61,13 +66,19 @@ class Rewrapped:
 
 @dataclass(frozen=True, slots=True)
 class MasterKeyUse:
-    """What stands under a master key. `in_ring` is about the process that answers."""
+    """What stands under a master key. `in_ring` is about the process that answers.
+
+    From the `origin`, the ring's oldest local key, the accounts of the platform and the signatures of archives are derived. That
+    it is removable says that nothing is lost that is sealed; what is derived changes with it (`docs/keys.md`).
+    """
 
     id: str
     active: bool
     in_ring: bool
+    origin: bool
     data_keys: int
     signing_keys: int
+    second_factors: int
     retired_at: datetime | None
     removable: bool
 
@@ -113,10 +124,12 @@ def uses(platform: Database, ring: MasterRing) -> list[MasterKeyUse]:
             id=key_id,
             active=key_id == ring.active_id,
             in_ring=key_id in ring.ids,
+            origin=dict(ring.keys).get(key_id) == ring.oldest,
             data_keys=row["data_keys"],
             signing_keys=row["signing_keys"],
+            second_factors=row["second_factors"],
             retired_at=row["retired_at"],
-            removable=key_id != ring.active_id and row["rested"] and row["data_keys"] == row["signing_keys"] == 0,
+            removable=key_id != ring.active_id and row["rested"] and not any(row[name] for name in _COUNTED),
         )
         for key_id in (*ring.ids, *sorted(found.keys() - set(ring.ids)))
         for row in [found[key_id]]

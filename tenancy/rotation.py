@@ -13,6 +13,7 @@ from typing import LiteralString
 from uuid import UUID
 
 from tenancy.access import Tenancy
+from tenancy.audit import audited
 from tenancy.database import Row, tenant_scope
 from tenancy.vault import data_key_place, new_data_key
 
@@ -46,7 +47,11 @@ def add_version(tenancy: Tenancy, tenant_id: UUID, job_id: UUID) -> int:
         version = tenancy.platform.fetch(_NEWEST, where, tenant_scope(tenant_id))[0]["version"] + 1
         master_key_id, wrapped = tenancy.ring.wrap(new_data_key(), data_key_place(tenant_id, version))
         new = {**where, "version": version, "master_key_id": master_key_id, "wrapped": wrapped}
-        tenancy.platform.fetch(_INSERT, new, tenant_scope(tenant_id))
+        scope = tenant_scope(tenant_id)
+        shown = {"version": version}
+        tenancy.platform.fetch(
+            *audited(_INSERT, new, scope, "tenant.key_rotated", f"tenant:{tenant_id}", after=shown), scope
+        )
     tenancy.directory.forget(tenant_id)
     return int(made[0]["version"])
 
@@ -61,7 +66,9 @@ def retire_older(tenancy: Tenancy, tenant_id: UUID, newest: int) -> datetime:
 
 def destroy_retired(tenancy: Tenancy, tenant_id: UUID) -> list[int]:
     """Delete the versions whose grace is over, never the newest; returns their numbers."""
-    rows = tenancy.platform.fetch(_DESTROY, {"tenant_id": tenant_id, "grace": GRACE}, tenant_scope(tenant_id))
+    scope, where = tenant_scope(tenant_id), {"tenant_id": tenant_id, "grace": GRACE}
+    statement = audited(_DESTROY, where, scope, "tenant.key_destroyed", f"tenant:{tenant_id}")
+    rows = tenancy.platform.fetch(*statement, scope)
     tenancy.directory.forget(tenant_id)
     return sorted(row["version"] for row in rows)
 

@@ -36,7 +36,10 @@ TENANT: tuple[SealedTable, ...] = (
 )
 """In the tenant's database."""
 
-UNDER_MASTER: Mapping[str, tuple[str, ...]] = {"signing_keys": ("private_sealed",)}
+UNDER_MASTER: Mapping[str, tuple[str, ...]] = {
+    "second_factors": ("secret_sealed",),
+    "signing_keys": ("private_sealed",),
+}
 """What the master key seals directly; it is rewrapped where it is kept."""
 
 SHORT_LIVED: Mapping[str, tuple[str, ...]] = {"idempotent_requests": ("body_sealed",)}

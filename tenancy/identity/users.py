@@ -94,11 +94,12 @@ def finish_login(
     Raises `MfaRequired` without a code if the account has a second factor, `InvalidCode` if the code is not right, and
     `InvalidCredentials` if the password was changed since it was looked at.
     """
+    secret = None if code is None else second_factors.opened(platform, ring, candidate.user_id)
     with platform.session(user_scope(candidate.user_id)) as transaction:
         user = transaction.get_one(User, candidate.user_id, with_for_update=True)
         if user.password_hash != candidate.password_hash or user.disabled_at is not None:
             raise InvalidCredentials("The password was just changed.")
-        second_factors.check(transaction, ring, user.id, code)
+        second_factors.check(transaction, user.id, secret, code)
         if rehashed is not None:
             user.password_hash = rehashed
         throttles.forget(transaction, tried)

@@ -52,7 +52,7 @@ class TierChange:
         record = tenancy.record(hold.tenant_id)
         self._vault = record.vault
         self._old = Pool(settings)
-        self._new = OwnDatabase(settings, record.id, record.vault)
+        self._new = OwnDatabase(settings, record.id, record.vault, record.dsn if record.tier == "dedicated" else None)
 
     def run(self) -> dict[str, int]:
         """All of it; returns the rows of each table. Raises `Permanent` (`illegal_transition`) for a tenant that is not

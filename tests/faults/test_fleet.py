@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
@@ -12,6 +11,7 @@ import psycopg
 import pytest
 
 from bench.engine import Engine, until
+from bench.newer_code import newer, worker_command, write
 from config.settings import Settings
 from domain.ids import new_id
 from jobs import waves
@@ -20,7 +20,6 @@ from tenancy.provisioning import Provisioner
 from tenancy.servers import with_database
 from tests.conftest import Cluster
 from tests.faults.conftest import held, make_tenant, someone_waits_for, state
-from tests.newer_code import newer, write
 
 pytestmark = pytest.mark.faults
 
@@ -50,10 +49,7 @@ def deployed(tmp_path: Path) -> Iterator[tuple[Path, str]]:
 
 def worker_of(engine: Engine, folder: Path, name: str) -> subprocess.Popen[bytes]:
     """A real worker of the newer version of the code."""
-    command = (sys.executable, "-m", "tests.newer_code", str(folder), "celery", "-A", "workers.app", "worker",
-               "--pool=prefork", "--concurrency=1", "-Q", "provisioning", "-n", f"{name}@%h", "-E",
-               "--without-gossip", "--without-mingle")  # fmt: skip
-    return engine.start(name, command, {})
+    return engine.start(name, worker_command(folder, name), {})
 
 
 def columns(settings: Settings, tenant_id: UUID) -> int:

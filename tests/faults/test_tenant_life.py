@@ -30,7 +30,7 @@ from tests.conftest import Cluster
 from tests.faults.conftest import held, make_tenant, someone_waits_for, state
 from tests.tenants import objects_of, rows_of
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 
 GATE = 4_711
 

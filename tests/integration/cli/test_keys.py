@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
 
 from config.settings import Settings
 from tenancy.access import Tenancy
-from tests.integration.cli.conftest import Account, Nexus
+from tests.integration.cli.conftest import Nexus
 from tests.integration.web.engine import worker
-
-
-@pytest.fixture
-def operator(acme: UUID, account: Account, web_tenancy: Tenancy, engine_tenancy: Tenancy) -> Iterator[UUID]:
-    """The account as an operator and member of the operator's tenant, whose jobs are worked on."""
-    platform = engine_tenancy.platform
-    platform.fetch("UPDATE users SET is_operator = true WHERE id = %(id)s", {"id": account.id})
-    tenant_id = platform.fetch("UPDATE tenants SET state = 'active' WHERE is_operator RETURNING id", {})[0]["id"]
-    where = {"tenant": tenant_id, "user": account.id}
-    platform.fetch("INSERT INTO memberships (tenant_id, user_id) VALUES (%(tenant)s, %(user)s)", where)
-    platform.fetch(
-        "INSERT INTO membership_roles (tenant_id, user_id, role_id)"
-        " SELECT %(tenant)s, %(user)s, id FROM roles WHERE tenant_id = %(tenant)s AND name = 'owner'", where,
-    )  # fmt: skip
-    engine_tenancy.directory.forget(tenant_id)
-    with worker(engine_tenancy, tenant_id, "system.rewrap_keys"):
-        yield tenant_id
 
 
 def test_a_tenants_key_is_rotated(nexus: Nexus, acme: UUID, engine_tenancy: Tenancy) -> None:
@@ -37,8 +19,11 @@ def test_a_tenants_key_is_rotated(nexus: Nexus, acme: UUID, engine_tenancy: Tena
     assert outcome.json["result"]["version"] == 2
 
 
-def test_an_operator_rewraps_and_sees_what_is_in_use(nexus: Nexus, operator: UUID, settings: Settings) -> None:
-    outcome = nexus("keys", "rewrap", "--json")
+def test_an_operator_rewraps_and_sees_what_is_in_use(
+    nexus: Nexus, operator: UUID, engine_tenancy: Tenancy, settings: Settings
+) -> None:
+    with worker(engine_tenancy, operator, "system.rewrap_keys"):
+        outcome = nexus("keys", "rewrap", "--json")
     assert outcome.code == 0, outcome.err
     active = settings.master_key_ring[0][0]
     assert outcome.json["result"]["active"] == active

@@ -287,7 +287,7 @@ def test_another_tenants_invitation_is_not_found_and_its_link_cannot_be_moved(
     for method in ("GET", "DELETE"):
         assert refused(stranger_(method, f"/users/invitations/{made['id']}")) == (404, "not_found")
     assert stranger_("GET", "/users/invitations").get_json()["items"] == []
-    moved = sign_link(web_tenancy.ring.keys[0][1], Purpose.INVITATION, elsewhere, UUID(made["id"]))
+    moved = sign_link(web_tenancy.ring.own[0], Purpose.INVITATION, elsewhere, UUID(made["id"]))
     assert refused(accept(client, moved, password=NEW_PASSWORD)) == (422, "invalid_link")
     assert owner("GET", f"/users/invitations/{made['id']}").get_json()["state"] == "pending"
 

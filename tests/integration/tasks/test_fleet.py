@@ -13,6 +13,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from bench.newer_code import ADD_COLUMN, newer, write
+from cli.prepare import prepare_platform
 from config.settings import Settings
 from domain.errors import Conflict, IllegalTransition, InvalidPayload, NotFound, NotNow, Permanent
 from domain.identity.principals import system
@@ -29,7 +31,6 @@ from tenancy.migrations import head
 from tenancy.provisioning import Provisioner
 from tenancy.servers import pool_database, with_database
 from tests.conftest import Cluster, claim_context, create_database, settings_for
-from tests.newer_code import ADD_COLUMN, newer, write
 
 MakeTenant = Callable[..., UUID]
 
@@ -377,9 +378,16 @@ def drift(ships: Fleet, *tenants: UUID) -> Any:
     return result
 
 
-def test_preparing_leaves_the_shared_database_to_a_wave(ships: Fleet) -> None:
+def test_preparing_for_a_new_version_starts_a_wave_and_leaves_the_databases_to_it(ships: Fleet) -> None:
     before = head("tenant")
-    ships.release()
-    prepare(ships.settings)
-    assert set(ships.versions().values()) == {before}
+    assert waves.latest(ships.tenancy.platform) is None
+    prepare_platform(ships.settings)
+    assert waves.latest(ships.tenancy.platform) is None, "nobody is behind"
+    revision = ships.release()
+    for _ in range(2):
+        prepare_platform(ships.settings)
+        assert set(ships.versions().values()) == {before}
     assert "colour" not in ships.columns(pool_database(ships.settings))
+    assert (ships.wave.state, ships.wave.started_by) == ("running", "system:prepare")
+    assert ships.run(ships.wave.job_id or new_id())["state"] == "finished"
+    assert set(ships.versions().values()) == {revision}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,13 +16,16 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from bench.engine import until
 from cli.embedded.postgres import EmbeddedPostgres
 from config.settings import Settings
 from domain.destinations import parse_networks
 from domain.errors import NexusError, NotNow, Permanent, Transient
 from domain.ids import new_id
 from domain.tenants.servers import parse_server
+from providers.storage import open_bucket
 from tenancy.access import Tenancy
+from tenancy.directory import BucketAddress
 from tenancy.provisioning import OwnPlace, Provisioner, create_tenant
 from tenancy.scopes import user_scope
 
@@ -72,9 +78,9 @@ def door(settings: Settings) -> Iterator[Tenancy]:
 def row(web_tenancy: Tenancy, user: UUID) -> Callable[..., UUID]:
     """Makes an external tenant that is still to be provisioned."""
 
-    def make(url: str) -> UUID:
+    def make(url: str, bucket: BucketAddress | None = None) -> UUID:
         tenant_id = new_id()
-        own = OwnPlace(parse_server(url, parse_networks(LOOPBACK)).dsn)
+        own = OwnPlace(parse_server(url, parse_networks(LOOPBACK)).dsn, bucket)
         with web_tenancy.platform.session(user_scope(user, tenant_id)) as session:
             create_tenant(
                 session, web_tenancy.ring, name="Own", tier="external", owner_id=user, tenant_id=tenant_id, own=own
@@ -190,3 +196,40 @@ def test_a_tenant_whose_own_server_is_down_keeps_nobody_else_waiting(
     assert raised.value.job_code == "tenant_database_down"
     with door.session(pooled_tenant) as session:
         assert session.connection().exec_driver_sql("SELECT 1").scalar() == 1
+
+
+@pytest.fixture
+def their_s3(tmp_path: Path) -> Iterator[str]:
+    """An object store of the customer's with one bucket; gives its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "tests.faults.object_store", str(port), "acme-nexus"]
+    with (tmp_path / "s3.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        until(lambda: answers(port), 60, "their S3")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def answers(port: int) -> bool:
+    """Whether someone listens."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_bucket_of_its_own_is_used_below_its_prefix_and_nothing_else_there_is_touched(
+    door: Tenancy, row: Callable[..., UUID], theirs: Callable[..., str], their_s3: str
+) -> None:
+    address = {"name": "acme-nexus", "endpoint": their_s3, "access_key": "key", "secret_key": "secret"}
+    beside = open_bucket(door.settings, **address)
+    beside.put("their own.txt", b"stays")
+    tenant_id = row(theirs("bucketeer"), BucketAddress(**address, prefix="nexus/acme"))
+    provision(door, tenant_id)
+    door.bucket(tenant_id).put("reports/a.txt", b"ours")
+    assert {info.key for info in beside.list()} == {"their own.txt", "nexus/acme/.nexus", "nexus/acme/reports/a.txt"}
+    assert door.bucket(tenant_id).erase() == 2
+    assert {info.key for info in beside.list()} == {"their own.txt"}

@@ -51,6 +51,24 @@ def caller(sign_in: Callable[..., Caller], pooled_tenant: UUID, user: UUID) -> C
 
 
 @pytest.fixture
+def operator(caller: Caller, web_tenancy: Tenancy) -> Iterator[Caller]:
+    """The caller, as someone who runs the platform that has an operator's tenant."""
+    platform = web_tenancy.platform
+    platform.fetch("UPDATE users SET is_operator = true WHERE id = %(id)s", {"id": caller.user_id})
+    yield caller
+    platform.fetch("UPDATE users SET is_operator = false WHERE id = %(id)s", {"id": caller.user_id})
+
+
+@pytest.fixture
+def operator_tenant(engine_tenancy: Tenancy) -> UUID:
+    """The operator's tenant, active, as after the first start."""
+    rows = engine_tenancy.platform.fetch("UPDATE tenants SET state = 'active' WHERE is_operator RETURNING id", {})
+    tenant_id: UUID = rows[0]["id"]
+    engine_tenancy.directory.forget(tenant_id)
+    return tenant_id
+
+
+@pytest.fixture
 def auth_headers(caller: Caller) -> dict[str, str]:
     """Headers of the owner of `pooled_tenant`."""
     return caller.headers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -19,24 +19,6 @@ ROTATE = "/api/v1/tenants/{}/rotate-keys"
 KEYS = "/api/v1/admin/keys"
 
 
-@pytest.fixture
-def operator(caller: Caller, web_tenancy: Tenancy) -> Iterator[Caller]:
-    """The caller, as someone who runs the platform that has an operator's tenant."""
-    platform = web_tenancy.platform
-    platform.fetch("UPDATE users SET is_operator = true WHERE id = %(id)s", {"id": caller.user_id})
-    yield caller
-    platform.fetch("UPDATE users SET is_operator = false WHERE id = %(id)s", {"id": caller.user_id})
-
-
-@pytest.fixture
-def operator_tenant(engine_tenancy: Tenancy) -> UUID:
-    """The operator's tenant, active, as after the first start."""
-    rows = engine_tenancy.platform.fetch("UPDATE tenants SET state = 'active' WHERE is_operator RETURNING id", {})
-    tenant_id: UUID = rows[0]["id"]
-    engine_tenancy.directory.forget(tenant_id)
-    return tenant_id
-
-
 def test_a_tenants_keys_are_rotated_by_a_job(caller: Caller, engine_tenancy: Tenancy) -> None:
     old = caller.post("/api/v1/jobs", json={"kind": "system.ping", "payload": {"message": "old"}}).json
     answer = caller.post(ROTATE.format(caller.tenant_id))
@@ -49,6 +31,7 @@ def test_a_tenants_keys_are_rotated_by_a_job(caller: Caller, engine_tenancy: Ten
     assert caller.get(f"/api/v1/jobs/{old['id']}").json["state"] == "queued"
     waiting = caller.get("/api/v1/jobs", query_string={"kind": "tenant.destroy_keys"}).json["items"]
     assert [job["state"] for job in waiting] == ["scheduled"]
+    assert "tenant.key_rotated" in [entry["action"] for entry in caller.get("/api/v1/audit").json["items"]]
 
 
 def test_a_repeated_request_rotates_once(caller: Caller) -> None:
@@ -84,7 +67,13 @@ def test_an_operator_sees_which_master_keys_are_in_use_and_rewraps(
     active = settings.master_key_ring[0][0]
     assert (result["active"], result["rewrapped"]) == (active, 0)
     (use,) = [item for item in operator.get(KEYS).json["items"] if item["id"] == active]
-    assert (use["active"], use["in_ring"], use["removable"], use["retired_at"]) == (True, True, False, None)
+    assert (use["active"], use["in_ring"], use["origin"], use["removable"], use["retired_at"]) == (
+        True,
+        True,
+        True,
+        False,
+        None,
+    )
     assert use["data_keys"] > 0
     assert use["signing_keys"] == 1
 

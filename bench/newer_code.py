@@ -1,6 +1,6 @@
-"""A version of the code that knows one more tenant revision than ours, for tests of migrations over a fleet.
+"""A version of the code that knows one more tenant revision than ours, for migrations over a fleet in tests and benchmarks.
 
-`python -m tests.newer_code FOLDER MODULE ARGUMENT…` runs a program of the platform as that version: FOLDER holds the revision.
+`python -m bench.newer_code FOLDER MODULE ARGUMENT…` runs a program of the platform as that version: FOLDER holds the revision.
 """
 
 from __future__ import annotations
@@ -55,6 +55,12 @@ def become(folder: Path) -> None:
 
     runner.config = config
     runner.revisions.cache_clear()
+
+
+def worker_command(folder: Path, name: str) -> tuple[str, ...]:
+    """The command line of that version's worker for the queue of migrations."""
+    return (sys.executable, "-m", "bench.newer_code", str(folder), "celery", "-A", "workers.app", "worker", "--pool=prefork",
+            "--concurrency=1", "-Q", "provisioning", "-n", f"{name}@%h", "-E", "--without-gossip", "--without-mingle")  # fmt: skip
 
 
 @contextmanager
