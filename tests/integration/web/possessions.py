@@ -33,6 +33,8 @@ ROLE = {"name": "mine", "permissions": ["job:read"]}
 GROUP = {"name": "mine"}
 BUDGET = {"name": "Secret", "period": "month", "limit_micros": 1_000_000}
 PRICE = {"provider": "openai", "model": "secret-model", "input_micros": 1, "output_micros": 2}
+TEMPLATE = {"variants": [{"channel": "email", "locale": "en", "subject": "Secret", "text": "Secret."}]}
+BROADCAST = {"name": "Secret", "subject": "Secret", "text": "Secret.", "audience": {}, "category": "news"}
 DOCUMENT = {"title": "Secret", "body": "Secret."}
 
 BODIES: Mapping[str, Any] = {
@@ -41,6 +43,8 @@ BODIES: Mapping[str, Any] = {
     "update_user": {"roles": ["viewer"]}, "put_customer": {"name": "Theirs", "email": "theirs@example.com"},
     "create_payment_method": {"provider_id": "pm_card_visa"}, "open_portal": {"return_url": "https://example.com/"},
     "change_plan": {"plan_id": str(new_id())},
+    "put_template": TEMPLATE, "preview_template": {"channel": "email", "data": {}}, "put_preferences": {},
+    "note_engagement": {"event": "read"}, "create_device": {"kind": "fcm", "token": "secret" * 20},
     "put_budget": BUDGET, "put_price": PRICE,
 }  # fmt: skip
 """What is sent to operations that need a body to get as far as looking for the thing."""
@@ -97,6 +101,22 @@ def _notification(caller: Caller, engine: Tenancy, _: Ids) -> Ids:
     return {"notification_id": sent}
 
 
+def _audience(caller: Caller, _engine: Tenancy, ids: Ids) -> Ids:
+    """A recipient, named like the tenant's document, with a device; a suppression; a template; a broadcast that waits."""
+    recipient = f"/notifications/recipients/{ids['external_id']}"
+    assert caller.put(f"{V1}{recipient}", json={"email": "ada@example.com"}).status_code == 201
+    device = _made(caller, f"{recipient}/devices", {"kind": "fcm", "token": "secret" * 20})["id"]
+    stopped = _made(caller, "/notifications/suppressions", {"channel": "email", "address": "eve@example.com"})["id"]
+    template = _made(caller, "/notifications/templates", {"key": "welcome", **TEMPLATE})["id"]
+    broadcast = caller.post(f"{V1}/notifications/broadcast", json=BROADCAST)
+    named = f"secret-{new_id().hex}"
+    assert caller.put(f"{V1}/notifications/recipients/{named}", json={"email": "eve@example.com"}).status_code == 201
+    return {
+        "recipient": named, "device_id": device, "suppression_id": stopped, "template_id": template,
+        "broadcast_id": broadcast.json["id"],
+    }  # fmt: skip
+
+
 def _llm(caller: Caller, engine: Tenancy, _: Ids) -> Ids:
     asked = _made(caller, "/llm/completions", {"messages": [{"role": "user", "content": "Secret?"}]})["id"]
     run(engine, caller.tenant_id, UUID(asked))
@@ -146,7 +166,7 @@ def _archive(caller: Caller, engine: Tenancy, _: Ids) -> Ids:
 Maker = Callable[[Caller, Tenancy, Ids], Ids]
 
 POSSESSIONS: tuple[Maker, ...] = (
-    _tenant, _document, _job, _schedule, _endpoint, _invoice, _notification, _llm, _search, _identity, _group, _archive,
+    _tenant, _document, _job, _schedule, _endpoint, _invoice, _notification, _audience, _llm, _search, _identity, _group, _archive,
 )  # fmt: skip
 """Each makes something that the caller's tenant owns and gives its ids by the names that paths use; it gets those so far."""
 
