@@ -20,8 +20,10 @@ SELECT c.relname AS name, c.relispartition AS part, c.relrowsecurity AS enabled,
 
 _POLICIES: LiteralString = """
 SELECT tablename AS "table", policyname AS name, roles::text[] AS roles, qual AS using, with_check AS check
-  FROM pg_policies WHERE schemaname = 'public' AND permissive = 'PERMISSIVE' ORDER BY 1, 2
+  FROM pg_policies p JOIN pg_tables t USING (schemaname, tablename)
+ WHERE schemaname = 'public' AND permissive = 'PERMISSIVE' AND roles <> ARRAY[t.tableowner] ORDER BY 1, 2
 """
+"""Without those that only let the owner itself in, which the application never is."""
 
 _GRANTS: LiteralString = """
 SELECT DISTINCT c.relname AS "table", x.privilege_type AS privilege, c.relispartition AS part

@@ -80,6 +80,7 @@ def works(client: FlaskClient, login: dict[str, Any]) -> bool:
 def test_a_new_key_is_shown_before_it_signs_and_the_old_one_verifies_what_it_signed(
     operator: Caller, client: FlaskClient, person: Person, keys: Keys
 ) -> None:
+    keys.reread()
     before = tokens(client, person)
     old = kid(before)
     rotated = operator("POST", f"{PATH}/rotate")

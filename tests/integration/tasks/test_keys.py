@@ -319,7 +319,8 @@ def test_after_a_rewrap_the_old_master_key_is_needed_for_nothing(
     engine_tenancy: Tenancy, web_tenancy: Tenancy, make_context: MakeContext, new_ring: MasterRing, pooled_tenant: UUID
 ) -> None:
     kid = SigningKeys(web_tenancy.platform, new_ring).active().id
-    assert rewrap_signing_keys(web_tenancy.platform, new_ring) == 1
+    every = len(web_tenancy.platform.fetch("SELECT id FROM signing_keys", {}))
+    assert rewrap_signing_keys(web_tenancy.platform, new_ring) == every > 0
     assert rewrap_signing_keys(web_tenancy.platform, new_ring) == 0
     context, payload = make_context("system.rewrap_keys", pooled_tenant, {"requested_by": "user:x"})
     result = rewrap_keys(context, payload)
