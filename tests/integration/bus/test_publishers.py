@@ -63,7 +63,7 @@ def test_a_message_that_was_sent_by_a_worker_lost_before_it_could_tell_is_told_b
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("tasks.notifications.announce", killed)
+        patch.setattr("tasks.notifications.delivery.announce", killed)
         with pytest.raises(KeyboardInterrupt):
             HANDLERS["notification.deliver"](context, loaded)
     assert told(engine_tenancy, pooled_tenant) == []
