@@ -58,6 +58,8 @@ def metrics(settings: Settings, engine_tenancy: Tenancy) -> Iterator[set[str]]:
         families = list(text_string_to_metric_families(client.get("/metrics").get_data(as_text=True)))
     yield {name for family in families for name in (family.name, *(sample.name for sample in family.samples))}
     app.extensions["nexus.tenancy"].dispose()
+    engine_tenancy.platform.fetch("DELETE FROM leaders", {})
+    engine_tenancy.platform.fetch("DELETE FROM kind_runtimes", {})
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
