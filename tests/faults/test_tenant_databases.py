@@ -62,7 +62,7 @@ def test_only_the_jobs_of_the_tenant_whose_database_is_down_wait_and_they_succee
     until(lambda: states(tenancy, others) == {"succeeded"}, 30, "the other tenant's jobs")
     until(lambda: tries(engine) > 2 * len(waiting), 30, "more tries", pause=0.2)
     assert codes(tenancy, waiting) <= {("retrying", "tenant_database_down"), ("running", "tenant_database_down"),
-                                       ("dispatched", "tenant_database_down")}  # fmt: skip
+                                       ("queued", "tenant_database_down"), ("dispatched", "tenant_database_down")}  # fmt: skip
     allow(True)
     until(lambda: states(tenancy, waiting) == {"succeeded"}, 40, "the waiting jobs")
     assert {row["attempt"] for row in rows(tenancy, [*waiting, *others])} == {1}

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from flask import Response, make_response
 from flask_smorest import Blueprint
+from marshmallow import ValidationError
 from sqlalchemy import Boolean, delete, func, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -75,7 +76,7 @@ def put_recipient(person: dict[str, Any], external_id: str) -> tuple[dict[str, A
     """Create or replace a recipient under your own name for the person. Preferences and devices stay."""
     try:
         EXTERNAL_ID(external_id)
-    except ValueError:
+    except ValidationError:
         fault = FieldError("", "invalid", "A name has 1 to 200 letters, digits or . _ : @ + ~ = -")
         raise InvalidPayload("The recipient's name is invalid.", errors=(fault,)) from None
     with tenancy().session(tenant_id()) as session:

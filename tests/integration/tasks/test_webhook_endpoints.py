@@ -92,7 +92,10 @@ class Hooks:
 
     @property
     def requests(self) -> list[Request]:
-        """What the receiver got."""
+        """What the receiver got. It writes a request down a moment after it has answered it."""
+        ends = time.monotonic() + 1.0
+        while not self.server.log and time.monotonic() < ends:
+            time.sleep(0.01)
         return [request for request, _ in self.server.log]
 
 

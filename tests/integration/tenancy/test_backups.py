@@ -31,8 +31,8 @@ def submitted(door: Tenancy, tenant_id: UUID) -> int:
 
 
 def test_a_tenant_without_a_fresh_backup_gets_one_job_for_it(door: Tenancy, pooled_tenant: UUID) -> None:
-    for _ in range(3):
-        submit_backups(door)
+    while submit_backups(door):  # some tenants at a time
+        pass
     assert submitted(door, pooled_tenant) == 1
 
 
