@@ -142,10 +142,10 @@ def killed_at(engine: Engine, life: Life, place: str, kind: str, payload: dict[s
     first = engine.worker("provisioning", concurrency=1, name="first")
     with PLACES[place](life) as pid:
         job_id = life.begin(kind, payload)
-        until(lambda: someone_waits_for(life.superuser, pid), 60, f"{kind} at {place}")
+        until(lambda: someone_waits_for(life.superuser, pid), 120, f"{kind} at {place}")
         engine.kill(first)
     engine.worker("provisioning", concurrency=1, name="second")
-    until(lambda: state(life.tenancy, job_id) == "succeeded", 90, f"{kind} on the other worker")
+    until(lambda: state(life.tenancy, job_id) == "succeeded", 180, f"{kind} on the other worker")
     attempts = life.tenancy.platform.fetch("SELECT attempt FROM jobs WHERE id = %(id)s", {"id": job_id})[0]["attempt"]
     assert attempts >= 2
     return job_id
