@@ -50,6 +50,7 @@ def operations(app: Flask) -> list[Any]:
     return operations_of(app)
 
 
+@pytest.mark.timeout(600)  # some three hundred operations, many requests each
 def test_every_operation_answers_as_it_says(
     operations: list[Any], app: Flask, sign_in: Callable[..., Caller], make_tenant: Callable[..., UUID], user: UUID
 ) -> None:
