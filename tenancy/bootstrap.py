@@ -32,6 +32,7 @@ from tenancy.provisioning import create_tenant
 from tenancy.scopes import operator_scope, user_scope
 from tenancy.servers import (
     clone_template,
+    drop_database,
     ensure_login_role,
     grant_tables,
     platform_database,
@@ -99,7 +100,7 @@ def ensure_template(connection: psycopg.Connection[Any], settings: Settings) -> 
         return
     platform = hashlib.sha256(platform_database(settings).encode()).hexdigest()[:8]
     building = f"{name}_building_{platform}"
-    connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(building)))
+    drop_database(connection, building)
     connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(building)))
     database = Database(with_database(settings, building), pool_size=1, application_name="nexus template")
     try:
@@ -113,7 +114,7 @@ def ensure_template(connection: psycopg.Connection[Any], settings: Settings) -> 
             sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(building), sql.Identifier(name))
         )
     except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
-        connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(building)))
+        drop_database(connection, building)
 
 
 @contextmanager

@@ -8,14 +8,13 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
-from psycopg import sql
 
 from config.settings import Settings
 from domain.fleet.drift import Difference, Inventory, Part, differences
 from domain.fleet.stages import Failure
 from tenancy.access import Tenancy
 from tenancy.fleet import Place, owners_database
-from tenancy.servers import clone_template, with_database
+from tenancy.servers import clone_template, drop_database, with_database
 
 _PARTS: LiteralString = """
 WITH t AS (
@@ -75,15 +74,14 @@ def template(settings: Settings, job_id: UUID) -> Iterator[Inventory]:
     Nobody can connect to the template itself. A copy that an earlier attempt left behind is removed first.
     """
     name = f"nexus_drift_{job_id.hex}"
-    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
     with psycopg.connect(settings.owner_dsn, autocommit=True, connect_timeout=5) as server:
-        server.execute(drop)
+        drop_database(server, name)
         try:
             clone_template(server, name)
             with psycopg.connect(with_database(settings, name), connect_timeout=5) as connection:
                 parts = _read(connection, role="")
         finally:
-            server.execute(drop)
+            drop_database(server, name)
     tables = {name for part, name in parts if part == "table" and name != "alembic_version"}
     yield {**parts, **{("grant", f"{table}.the tenant"): _RIGHTS for table in tables}}
 

@@ -18,6 +18,7 @@ from psycopg import sql
 from config.settings import Settings, with_credentials
 from tenancy.servers import (
     clone_template,
+    drop_database,
     ensure_login_role,
     grant_tables,
     pool_database,
@@ -102,7 +103,7 @@ class OwnDatabase:
             if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (self.role,)).fetchone():
                 connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(self.role)))
                 connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(self.role)))
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(self.database)))
+            drop_database(connection, self.database)
             connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(self.role)))
 
 

@@ -63,6 +63,24 @@ def clone_template(connection: psycopg.Connection[Any], database: str) -> None:
         return
 
 
+def drop_database(connection: psycopg.Connection[Any], database: str) -> None:
+    """Drop the database, if it is there, and throw out whoever is connected to it.
+
+    `FORCE` may end only processes of roles whose privileges the owner has, and autovacuum's are of none: it fails while one is
+    at work there. The plain command ends autovacuum, and nobody else.
+    """
+    plain = sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(database))
+    try:
+        connection.execute(plain + sql.SQL(" WITH (FORCE)"))
+    except psycopg.errors.InsufficientPrivilege:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = %s AND backend_type = 'client backend'",
+            (database,),
+        )
+        connection.execute(plain)
+
+
 def restrict_connect(connection: psycopg.Connection[Any], database: str, *roles: str) -> None:
     """Let only these roles (and the owner) connect."""
     name = sql.Identifier(database)

@@ -27,6 +27,7 @@ from jobs.submit import NewJob, submit
 from tenancy.access import Tenancy
 from tenancy.scopes import tenant_scope
 from tests.conftest import claim_context
+from tests.relaying import relay_all
 
 tasks.load()
 MakeContext = Callable[..., tuple[JobContext, Mapping[str, Any]]]
@@ -46,12 +47,6 @@ def endpoint(tenancy: Tenancy, tenant: UUID, *event_types: str, enabled: bool = 
             session, tenancy.vault(tenant), new_id(), values, enabled=enabled, created_by="system:test"
         )  # fmt: skip
         return made.id
-
-
-def relayed(tenancy: Tenancy) -> None:
-    """Relay until nothing waits."""
-    while relay(tenancy):
-        pass
 
 
 def listed(tenancy: Tenancy, tenant: UUID) -> list[Event]:
@@ -119,8 +114,8 @@ def test_each_subscriber_gets_a_job_once_and_one_that_fails_does_not_touch_the_o
     engine_tenancy: Tenancy, pooled_tenant: UUID, heard: list[UUID]
 ) -> None:
     event_id = tell(engine_tenancy, pooled_tenant, "search.requested")
-    relayed(engine_tenancy)
-    relayed(engine_tenancy)
+    relay_all(engine_tenancy)
+    relay_all(engine_tenancy)
     waiting = jobs(engine_tenancy, pooled_tenant, "event.handle")
     assert len(waiting) == 2
     failures = 0
@@ -159,7 +154,7 @@ def test_a_relay_that_is_cut_off_has_done_nothing_and_the_next_does_it_all(
             relay(engine_tenancy)
     assert jobs(engine_tenancy, pooled_tenant, "event.handle") == []
     assert jobs(engine_tenancy, pooled_tenant, "webhook.deliver") == []
-    relayed(engine_tenancy)
+    relay_all(engine_tenancy)
     assert len(jobs(engine_tenancy, pooled_tenant, "event.handle")) == 2
     assert len(jobs(engine_tenancy, pooled_tenant, "webhook.deliver")) == 1
     assert heard == []
@@ -173,7 +168,7 @@ def test_an_event_that_cannot_be_relayed_holds_up_no_other(engine_tenancy: Tenan
         " VALUES (%(id)s, %(tenant)s, %(hook)s, %(event)s, %(id)s)",
         {"id": new_id(), "tenant": pooled_tenant, "hook": hook, "event": told[1]},
     )
-    relayed(engine_tenancy)
+    relay_all(engine_tenancy)
     assert len(jobs(engine_tenancy, pooled_tenant, "webhook.deliver")) == 2
     waits = engine_tenancy.platform.fetch(
         "DELETE FROM events WHERE relay_at IS NOT NULL AND tenant_id = %(tenant)s RETURNING id",
@@ -185,12 +180,12 @@ def test_an_event_that_cannot_be_relayed_holds_up_no_other(engine_tenancy: Tenan
 def test_relays_at_once_share_the_work_and_double_none(engine_tenancy: Tenancy, pooled_tenant: UUID) -> None:
     endpoint(engine_tenancy, pooled_tenant, "*")
     told = {tell(engine_tenancy, pooled_tenant) for _ in range(150)}
-    threads = [threading.Thread(target=relayed, args=(engine_tenancy,)) for _ in range(3)]
+    threads = [threading.Thread(target=relay_all, args=(engine_tenancy,)) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    relayed(engine_tenancy)
+    relay_all(engine_tenancy)
     rows = engine_tenancy.platform.fetch(
         "SELECT event_id FROM webhook_deliveries WHERE tenant_id = %(tenant)s", {"tenant": pooled_tenant}
     )
@@ -208,7 +203,7 @@ def test_a_tenant_whose_keys_cannot_be_had_holds_up_nobody_else(
         tell(engine_tenancy, tenant)
     engine_tenancy.platform.fetch("DELETE FROM tenant_keys WHERE tenant_id = %(id)s", {"id": lost_one})
     engine_tenancy.directory.forget(lost_one)
-    relayed(engine_tenancy)
+    relay_all(engine_tenancy)
     assert len(jobs(engine_tenancy, other, "webhook.deliver")) == 1
     assert jobs(engine_tenancy, lost_one, "webhook.deliver") == []
     waits = engine_tenancy.platform.fetch(
@@ -243,7 +238,7 @@ def test_events_end_after_their_retention_and_take_their_deliveries_along(
     endpoint(engine_tenancy, pooled_tenant, "*")
     kept = tell(engine_tenancy, pooled_tenant)
     old = tell(engine_tenancy, pooled_tenant)
-    relayed(engine_tenancy)
+    relay_all(engine_tenancy)
     aged = UUID(int=old.int - (31 * 86_400_000 << 80))
     parameters = {"old": old, "aged": aged}
     engine_tenancy.platform.fetch("DELETE FROM webhook_deliveries WHERE event_id = %(old)s", parameters)
@@ -292,7 +287,7 @@ def test_the_end_of_a_job_is_told_to_an_endpoint_that_wants_it(
 ) -> None:
     endpoint(engine_tenancy, pooled_tenant, f"job.{how}" if chosen == "exact" else chosen)
     job_id = end(engine_tenancy, pooled_tenant, how, {"answer": 42})
-    relayed(engine_tenancy)
+    relay_all(engine_tenancy)
     [event] = listed(engine_tenancy, pooled_tenant)
     assert event.type == f"job.{how}"
     assert (event.data["job"]["id"], event.data["job"]["state"]) == (str(job_id), how)
@@ -304,7 +299,7 @@ def test_the_end_of_a_job_is_told_to_an_endpoint_that_wants_it(
 def test_a_job_that_is_tried_again_has_not_ended(engine_tenancy: Tenancy, pooled_tenant: UUID) -> None:
     endpoint(engine_tenancy, pooled_tenant, "*")
     end(engine_tenancy, pooled_tenant, "retrying")
-    relayed(engine_tenancy)
+    relay_all(engine_tenancy)
     assert listed(engine_tenancy, pooled_tenant) == []
 
 
@@ -315,7 +310,7 @@ def test_the_endpoint_that_a_job_names_hears_of_its_end_and_of_no_others(
     endpoint(engine_tenancy, pooled_tenant, "notification.*")
     end(engine_tenancy, pooled_tenant)
     job_id = end(engine_tenancy, pooled_tenant, webhook_endpoint_id=named)
-    relayed(engine_tenancy)
+    relay_all(engine_tenancy)
     rows = engine_tenancy.platform.fetch(
         "SELECT d.endpoint_id, e.job_id FROM webhook_deliveries d JOIN events e ON e.id = d.event_id"
         " WHERE d.tenant_id = %(tenant)s", {"tenant": pooled_tenant},
@@ -329,24 +324,24 @@ def test_another_tenants_endpoint_gets_nothing_even_if_a_job_names_it(
     mine, other = make_tenant(), make_tenant()
     foreign = endpoint(engine_tenancy, other, "*")
     end(engine_tenancy, mine, webhook_endpoint_id=foreign)
-    relayed(engine_tenancy)
+    relay_all(engine_tenancy)
     assert jobs(engine_tenancy, mine, "webhook.deliver") == jobs(engine_tenancy, other, "webhook.deliver") == []
 
 
 def test_a_delivery_causes_no_event_of_its_own(engine_tenancy: Tenancy, pooled_tenant: UUID) -> None:
     endpoint(engine_tenancy, pooled_tenant, "*")
     tell(engine_tenancy, pooled_tenant)
-    relayed(engine_tenancy)
+    relay_all(engine_tenancy)
     [job_id] = jobs(engine_tenancy, pooled_tenant, "webhook.deliver")
     cancel(engine_tenancy, pooled_tenant, job_id)
-    relayed(engine_tenancy)
+    relay_all(engine_tenancy)
     assert len(listed(engine_tenancy, pooled_tenant)) == 1
 
 
 def test_a_large_result_stays_with_the_job(engine_tenancy: Tenancy, pooled_tenant: UUID) -> None:
     endpoint(engine_tenancy, pooled_tenant, "*")
     end(engine_tenancy, pooled_tenant, result={"text": "x" * RESULT_LIMIT})
-    relayed(engine_tenancy)
+    relay_all(engine_tenancy)
     [event] = listed(engine_tenancy, pooled_tenant)
     assert (event.data["job"]["result"], event.data["result_omitted"]) == (None, True)
 
@@ -355,7 +350,7 @@ def test_ids_that_the_database_makes_are_in_line_with_ours(engine_tenancy: Tenan
     endpoint(engine_tenancy, pooled_tenant, "*")
     before = new_id()
     end(engine_tenancy, pooled_tenant)
-    relayed(engine_tenancy)
+    relay_all(engine_tenancy)
     [event] = listed(engine_tenancy, pooled_tenant)
     assert (event.id.version, event.id.variant) == (7, before.variant)
     assert before.int >> 80 <= event.id.int >> 80 <= new_id().int >> 80

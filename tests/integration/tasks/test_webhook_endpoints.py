@@ -18,7 +18,6 @@ from werkzeug import Request, Response
 
 from bus import deliveries, endpoints, events
 from bus.events import publish
-from bus.relay import relay
 from domain.errors import Permanent, Transient
 from domain.identity.principals import system
 from domain.ids import new_id
@@ -31,6 +30,7 @@ from tenancy.access import Tenancy
 from tenancy.scopes import tenant_scope
 from tests.conftest import claim_context
 from tests.integration.tasks.conftest import next_attempt
+from tests.relaying import relay_all
 
 Under = Callable[..., JobContext]
 
@@ -63,7 +63,7 @@ class Hooks:
 
     def claim(self) -> tuple[JobContext, Any]:
         """Relay, and claim the delivery's job in a process that may call loopback."""
-        relay(self.tenancy)
+        relay_all(self.tenancy)
         [job_id] = [row["job_id"] for row in self.list() if row["state"] == "pending"]
         context, payload = claim_context(self.tenancy, job_id, system("events", self.tenant_id))
         return self.under(context, webhook_private_networks="127.0.0.0/8"), payload
@@ -203,7 +203,7 @@ def test_410_disables_the_endpoint_and_its_owners_are_told(hooks: Hooks) -> None
         deliver(context, payload)
     assert error.value.job_code == "endpoint_gone"
     assert hooks.row().disabled_reason == "gone"
-    relay(hooks.tenancy)
+    relay_all(hooks.tenancy)
     letters = told_owners(hooks)
     assert len(letters) == 1
     assert str(hooks.endpoint_id) in letters[0]["text"]
@@ -242,7 +242,7 @@ def test_an_endpoint_that_fails_for_days_is_disabled_and_gets_no_more(hooks: Hoo
     assert error.value.job_code == "endpoint_disabled"
     assert len(hooks.requests) == 1
     hooks.publish()
-    relay(hooks.tenancy)
+    relay_all(hooks.tenancy)
     assert [row["state"] for row in hooks.list()] == ["failed"]
 
 
@@ -379,7 +379,7 @@ def test_an_event_goes_to_its_own_tenants_endpoints_only(
     hooks.make("*")
     other = Hooks(engine_tenancy, make_tenant("pooled"), hooks.server, under).make("*")
     mine = hooks.publish(secret="mine")
-    relay(engine_tenancy)
+    relay_all(engine_tenancy)
     assert [row["event_id"] for row in hooks.list()] == [mine]
     assert other.list() == []
     [delivery] = hooks.list()

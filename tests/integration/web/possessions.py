@@ -13,7 +13,6 @@ from uuid import UUID
 from psycopg import sql
 
 from bus.events import publish
-from bus.relay import relay
 from domain.identity.principals import system
 from domain.ids import new_id
 from jobs.submit import NewJob, submit
@@ -21,6 +20,7 @@ from tenancy.access import Tenancy
 from tenancy.scopes import tenant_scope
 from tests.integration.web.callers import Caller
 from tests.integration.web.engine import run, run_queued
+from tests.relaying import relay_all
 
 V1 = "/api/v1"
 Ids = dict[str, str]
@@ -72,7 +72,7 @@ def _endpoint(caller: Caller, engine: Tenancy, _: Ids) -> Ids:
     endpoint_id = _made(caller, "/webhook-endpoints", ENDPOINT)["id"]
     with engine.platform.session(tenant_scope(caller.tenant_id)) as session:
         event_id = publish(session, engine.vault(caller.tenant_id), "notification.sent", {"n": 1})
-    relay(engine)
+    relay_all(engine)
     [delivery] = caller.get(f"{V1}/webhook-endpoints/{endpoint_id}/deliveries").json["items"]
     return {"endpoint_id": endpoint_id, "event_id": str(event_id), "delivery_id": delivery["id"]}
 

@@ -12,12 +12,12 @@ from flask import Flask
 from pytest_httpserver import HTTPServer
 
 from bus.events import publish
-from bus.relay import relay
 from domain.events import EVENTS
 from tenancy.access import Tenancy
 from tenancy.scopes import tenant_scope
 from tests.integration.web.callers import Caller
 from tests.integration.web.engine import all_of, code_of, pointers_of, run_queued
+from tests.relaying import relay_all
 
 ENDPOINTS = "/api/v1/webhook-endpoints"
 EVENTS_PATH = "/api/v1/events"
@@ -145,7 +145,7 @@ def test_a_test_event_goes_to_that_endpoint_alone_and_its_answer_can_be_read(
     assert accepted.status_code == 202
     assert again.json == accepted.json
     assert (accepted.json["state"], accepted.json["event_type"]) == ("pending", "webhook.test")
-    relay(sender)
+    relay_all(sender)
     assert run_queued(sender, caller.tenant_id, "webhook.deliver") == 1
     delivery = caller.get(accepted.headers["Location"]).json
     assert (delivery["state"], delivery["attempts"], delivery["response_status"]) == ("delivered", 1, 200)
@@ -160,7 +160,7 @@ def test_a_delivery_is_repeated_with_the_same_event(caller: Caller, sender: Tena
     httpserver.expect_request("/hook").respond_with_data("")
     endpoint = made(caller, url=httpserver.url_for("/hook"), event_types=["notification.*"])
     event_id = tell(sender, caller.tenant_id)
-    relay(sender)
+    relay_all(sender)
     run_queued(sender, caller.tenant_id, "webhook.deliver")
     here = f"{ENDPOINTS}/{endpoint['id']}/deliveries"
     [first] = all_of(caller, here, event_id=event_id)
@@ -174,7 +174,7 @@ def test_a_delivery_is_repeated_with_the_same_event(caller: Caller, sender: Tena
 def test_nothing_is_sent_to_a_disabled_endpoint(caller: Caller, engine_tenancy: Tenancy) -> None:
     endpoint = made(caller, event_types=["*"])
     tell(engine_tenancy, caller.tenant_id)
-    relay(engine_tenancy)
+    relay_all(engine_tenancy)
     here = f"{ENDPOINTS}/{endpoint['id']}"
     [delivery] = all_of(caller, f"{here}/deliveries")
     caller.put(here, json={**NEW, "enabled": False}, headers={"If-Match": "*"})
@@ -185,7 +185,7 @@ def test_nothing_is_sent_to_a_disabled_endpoint(caller: Caller, engine_tenancy: 
 def test_a_delivery_whose_job_is_cancelled_says_so(caller: Caller, engine_tenancy: Tenancy) -> None:
     endpoint = made(caller, event_types=["*"])
     tell(engine_tenancy, caller.tenant_id)
-    relay(engine_tenancy)
+    relay_all(engine_tenancy)
     [delivery] = all_of(caller, f"{ENDPOINTS}/{endpoint['id']}/deliveries")
     assert (delivery["state"], delivery["next_attempt_at"] is None) == ("pending", False)
     assert caller.post(f"/api/v1/jobs/{delivery['job_id']}/cancel").status_code == 200
@@ -208,7 +208,7 @@ def test_a_job_names_the_endpoint_that_hears_of_its_end(
     assert code_of(other) == (422, "idempotency_mismatch")
     caller.post("/api/v1/jobs", json=ping)
     assert run_queued(engine_tenancy, caller.tenant_id, "system.ping") == 2
-    relay(engine_tenancy)
+    relay_all(engine_tenancy)
     [delivery] = all_of(caller, f"{ENDPOINTS}/{endpoint['id']}/deliveries")
     event = caller.get(f"{EVENTS_PATH}/{delivery['event_id']}").json
     assert (event["type"], event["data"]["job"]["id"]) == ("job.succeeded", job["id"])
@@ -260,7 +260,7 @@ def test_another_tenants_endpoints_deliveries_and_events_are_not_there(
 ) -> None:
     endpoint, foreign = made(caller, event_types=["*"]), made(stranger, event_types=[])
     event_id = tell(engine_tenancy, caller.tenant_id)
-    relay(engine_tenancy)
+    relay_all(engine_tenancy)
     here, theirs = (f"{ENDPOINTS}/{each['id']}" for each in (endpoint, foreign))
     [delivery] = all_of(caller, f"{here}/deliveries")
     before = caller.get(here).json
