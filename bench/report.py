@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import click
 import psutil
 from rich.console import Console
 from rich.table import Table
@@ -64,6 +65,11 @@ def write(name: str, figures: Mapping[str, Any]) -> Path:
     path.write_text(json.dumps({**before, **figures, **taken}, indent=2, default=str) + "\n")
     console.print(f"written to {path}")
     return path
+
+
+def keep(figures: Mapping[str, Any]) -> None:
+    """Write the figures to where the running command line's go."""
+    write(click.get_current_context().obj, figures)
 
 
 def read(name: str) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""The benchmarks as commands, a module for each part of the platform."""

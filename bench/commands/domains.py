@@ -1,0 +1,69 @@
+"""The domains' benchmarks as commands: each measures, prints its table and hands its figures on."""
+
+from __future__ import annotations
+
+import click
+from rich.progress import Progress
+
+from bench import report
+
+
+@click.command()
+@click.option("--mails", default=20_000, show_default=True, help="Recipients of the broadcast.")
+@click.option("--peer-mails", default=4000, show_default=True, help="Mails that stock Celery sends.")
+@click.option("--rounds", default=3, show_default=True, help="Rounds; the median of their ratios counts.")
+def broadcast(mails: int, peer_mails: int, rounds: int) -> None:
+    """A broadcast's mails per second beside stock Celery with a task and a connection per mail."""
+    from bench import broadcast as benchmark
+    from bench.ground import ground
+
+    with ground() as servers, Progress(console=report.console, transient=True) as progress:
+        found = benchmark.measure(servers, mails, peer_mails, rounds, progress)
+    report.show(
+        f"mails per second into a local sink: {mails:,} of a broadcast, {peer_mails:,} of stock Celery",
+        ("sender", *(f"round {number + 1}" for number in range(rounds)), "connections"),
+        [(name, *rates, found["connections"][name]) for name, rates in found["rates"].items()],
+    )
+    report.console.print(f"ours to the peer, median of the rounds: {found['ratio']:.2f}")
+    report.console.print(
+        f"memory of our worker after a tenth and at the end, MiB: {', '.join(f'{m:.0f}' for m in found['memory_mib'])}"
+    )
+    report.keep({"broadcast": found})
+
+
+@click.command()
+@click.option("--clients", default=300, show_default=True, help="Completions that stream at the same time.")
+def streams(clients: int) -> None:
+    """Completions that stream at once through one worker: how much later the first word comes, and the worker's memory."""
+    from bench import streams as benchmark
+    from bench.ground import ground
+
+    with ground() as servers, Progress(console=report.console, transient=True) as progress:
+        found = benchmark.measure(servers, clients, progress)
+    added = found["added"]
+    report.show(
+        f"{clients:,} completions that stream at once, {found['tokens_per_second']:.0f} words a second in all",
+        ("first word, added to the provider's, ms", "p50", "p95", "worker, peak MiB"),
+        [("through the platform", added["p50"] * 1e3, added["p95"] * 1e3, found["peak_mib"])],
+    )
+    report.keep({"streams": found})
+
+
+@click.command()
+@click.option("--subscriptions", default=10_000, show_default=True, help="Subscriptions that are due at once.")
+@click.option("--events", default=1_000_000, show_default=True, help="Usage events that are summed.")
+@click.option("--webhooks", default=5_000, show_default=True, help="Signed events that 50 senders send.")
+def billing(subscriptions: int, events: int, webhooks: int) -> None:
+    """Invoices beside one transaction per row, usage that is counted, and how soon webhooks are answered."""
+    from bench import billing as benchmark
+    from bench.ground import ground
+
+    with ground() as servers, Progress(console=report.console, transient=True) as progress:
+        found = benchmark.measure(servers, subscriptions, events, webhooks, progress)
+    rows = [("one transaction per row", found["naive_seconds"]), ("cycles, stopped once and resumed", found["cycle_seconds"]),
+            ("ratio", found["ratio"]), (f"{events:,} usage events summed", found["usage"]["seconds"]),
+            ("memory for that, MiB", found["usage"]["grown_mib"])]  # fmt: skip
+    report.show(f"billing {subscriptions:,} subscriptions due at once, seconds", ("part", "value"), rows)
+    answered = [(name, seconds * 1e3) for name, seconds in found["webhooks"]["seconds"].items()]
+    report.show(f"milliseconds until a webhook is answered, {benchmark.SENDERS} senders", ("spread", "ms"), answered)
+    report.keep({"billing": found})
