@@ -25,6 +25,7 @@ from jobs.payloads.billing import (
     PaymentMethodSetupSchema,
     PaymentRefundSchema,
     UsageCollectSchema,
+    UsageRelaySchema,
     WebhookProcessSchema,
     WebhookSweepSchema,
 )
@@ -179,6 +180,10 @@ KINDS: dict[str, Kind] = {
         Kind("billing.cycle", "billing", BillingCycleSchema, None, RetryPolicy(10, 1.0, 600.0), timedelta(minutes=30)),
         Kind("billing.portal", "webhooks", BillingPortalSchema, None, QUICK_RETRY, timedelta(seconds=60), 5),
         Kind("usage.collect", "billing", UsageCollectSchema, None, PROVIDER_RETRY, timedelta(minutes=30)),
+        Kind(
+            "usage.relay", "billing", UsageRelaySchema, None, PROVIDER_RETRY, timedelta(minutes=10),
+            retention=timedelta(days=1),
+        ),
         Kind("payment.collect", "webhooks", PaymentCollectSchema, None, PROVIDER_RETRY),
         Kind("payment.refund", "webhooks", PaymentRefundSchema, None, PROVIDER_RETRY),
         Kind("payment_method.attach", "webhooks", PaymentMethodAttachSchema, None, PROVIDER_RETRY, priority=5),

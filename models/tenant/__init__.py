@@ -8,9 +8,9 @@ from models.tenant.documents import Document
 from models.tenant.invoices import CreditNote, CreditNoteCounter, Invoice, InvoiceCounter, InvoiceLine
 from models.tenant.llm import LlmBudget, LlmMinute, LlmOpenCall, LlmPrice
 from models.tenant.messages import Message, MessageAttempt, MessageEvent
+from models.tenant.metering import MeteredUsage
 from models.tenant.notifications import (
     Broadcast,
-    MeteredUsage,
     NotificationProvider,
     NotificationSettings,
     Suppression,

@@ -1,4 +1,4 @@
-"""How a tenant notifies: its defaults and providers, templates, suppressions, broadcasts, and what was used."""
+"""How a tenant notifies: its defaults and providers, templates, suppressions and broadcasts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint, func, text
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -107,19 +107,3 @@ class Broadcast(Owned, Created, TenantBase):
     through: Mapped[UUID | None]
     version: Mapped[int] = mapped_column(server_default=text("1"))
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
-
-class MeteredUsage(Owned, TenantBase):
-    """Something used that may be billed, once for each source: `message.email` for the message `source_id`."""
-
-    __tablename__ = "metered_usage"
-    __table_args__ = (
-        UniqueConstraint("tenant_id", "code", "source_id"),
-        Index("ix_metered_usage_occurred_at", "tenant_id", "code", "occurred_at"),
-    )
-
-    code: Mapped[str]
-    quantity: Mapped[int] = mapped_column(BigInteger)
-    source_kind: Mapped[str]
-    source_id: Mapped[UUID]
-    occurred_at: Mapped[datetime] = mapped_column(server_default=func.now())
