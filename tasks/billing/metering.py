@@ -6,6 +6,8 @@ Each event points at its job, so that an invoice line opens to the jobs that it 
 
 What a tenant's own database has metered (messages, completions, searches) is passed on by a `usage.relay` job for each tenant
 in which jobs have ended since, so a database that is down holds up nobody else. Once a day every tenant has one.
+
+What the tenants may use by their plans is renewed at the end (`tasks.billing.allowances`).
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from jobs.kinds import KINDS
 from jobs.submit import NewJob, submit
 from models.tenant import Customer, UsageCursor, UsageEvent
 from models.tenant.usage import record_usage
+from tasks.billing.allowances import refresh_allowances
 from tenancy.database import Row
 
 CODES = {"search.query": "searches"}
@@ -68,13 +71,14 @@ def collect_usage(context: JobContext, payload: Mapping[str, Any]) -> Mapping[st
         events += _insert(context, stored)
         measured = {UUID(event["source_id"]) for event in stored}
         _relay(context, _active(context, list(customers), since, now) | measured)
+    quotas = refresh_allowances(context, customers, now)
     with context.session() as session:
         row = {"tenant_id": context.tenant_id, "source": "jobs", "until": now}
         moved = insert(UsageCursor).values(row)
         session.execute(
             moved.on_conflict_do_update(index_elements=["tenant_id", "source"], set_={"until": moved.excluded.until})
         )
-    return {"customers": len(customers), "events": events}
+    return {"customers": len(customers), "events": events, "quotas": quotas}
 
 
 def _customers(context: JobContext) -> dict[UUID, UUID]:
