@@ -22,7 +22,7 @@ from domain.billing.statement import Window
 from domain.billing.subscriptions import ENTITLED
 from domain.billing.timeline import ChargeTerms
 from domain.billing.usage import number_at
-from domain.errors import InvalidPayload
+from domain.errors import InvalidPayload, NexusError
 from jobs.context import JobContext
 from models.tenant import Customer, Plan, Subscription
 from models.tenant.billing_reads import Measurement, measured
@@ -92,7 +92,12 @@ def refresh_allowances(context: JobContext, customers: Mapping[UUID, UUID], now:
     })  # fmt: skip
     for row in context.tenancy.platform.fetch(_UNTOLD, {}):
         context.check()
-        _tell(context, row)
+        try:
+            _tell(context, row)
+        except (
+            NexusError
+        ) as error:  # a tenant whose keys are gone or cannot be had now is told by a later run, or never
+            context.log.warning("billing.quota_untold", of=str(row["tenant_id"]), code=error.code)
     return len(allowed)
 
 

@@ -18,22 +18,30 @@ from sqlalchemy.orm import Session
 
 from domain.billing.platform_usage import reported_as
 from domain.billing.usage import Measured, measure
-from domain.errors import Permanent
+from domain.errors import NotNow, Permanent, TenantUnavailable
 from jobs.context import JobContext
 from jobs.handlers import handles
 from models.tenant import Customer, Meter, MeteredUsage
 from models.tenant.usage import record_usage
 
 PAGE = 2000
+LATER_SECONDS = 300.0
+"""When to look again at a tenant whose data is being moved."""
 
 
 @handles("usage.relay")
 def relay_usage(context: JobContext, payload: Mapping[str, Any]) -> Mapping[str, Any]:
     """Pass on all that the tenant has metered since it became a customer. The job is the operator's.
 
-    Raises `Permanent` (`not_found`) if there is no such customer, and as `Tenancy.session` for the tenant's database.
+    Raises `Permanent` (`not_found`) if there is no such customer, and `NotNow` while its database is away or being moved.
     """
-    tenant_id: UUID = payload["tenant_id"]
+    try:
+        return _relay(context, payload["tenant_id"])
+    except TenantUnavailable as error:
+        raise NotNow(error.detail, code=error.code, retry_after=LATER_SECONDS) from None
+
+
+def _relay(context: JobContext, tenant_id: UUID) -> Mapping[str, Any]:
     with context.session() as session:
         mine = (Customer.tenant_id == context.tenant_id, Customer.external_id == str(tenant_id))
         customer = session.scalar(select(Customer).where(*mine))
