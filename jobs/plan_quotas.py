@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import LiteralString
 
 from domain.errors import PlanQuotaExceeded
-from jobs.submit import NewJob, Submitted, submit
+from jobs.submit import HOLDER, NewJob, Submitted, answer_from, insert_parameters, submit
 from tenancy.access import Tenancy
 from tenancy.scopes import tenant_scope
 
@@ -37,6 +37,9 @@ def submit_counting(tenancy: Tenancy, new: NewJob, code: str, n: int) -> Submitt
     scope = tenant_scope(tenant_id)
     taken = bool(tenancy.platform.fetch(_TAKE, wanted, scope))
     for refusing in () if taken else tenancy.platform.fetch(_REFUSING, wanted, scope):
+        earlier = _earlier(tenancy, new)
+        if earlier is not None:
+            return earlier
         left = max(0, refusing["quota"] - refusing["used"])
         raise PlanQuotaExceeded(
             f"The plan allows {refusing['quota']} {code} until {refusing['until']}; {n} were asked for and {left} are left."
@@ -49,3 +52,12 @@ def submit_counting(tenancy: Tenancy, new: NewJob, code: str, n: int) -> Submitt
     finally:
         if taken and not made:
             tenancy.platform.fetch(_GIVE_BACK, wanted, scope)
+
+
+def _earlier(tenancy: Tenancy, new: NewJob) -> Submitted | None:
+    """The job that this submission has made before, if it repeats one: that took its part then."""
+    parameters = insert_parameters(tenancy, new)
+    for holder in tenancy.platform.fetch(HOLDER, parameters, tenant_scope(parameters["tenant_id"])):
+        if new.idempotency_key is not None and holder["idempotency_key"] == new.idempotency_key:
+            return answer_from(holder, parameters)
+    return None

@@ -10,10 +10,14 @@ from uuid import UUID
 import pytest
 
 from bus.events import page
+from domain.errors import Permanent
+from domain.identity.principals import Principal
+from tasks.notifications.sending import send
 from tenancy.access import Tenancy
+from tests.conftest import claim_context
 from tests.integration.web.books import BILLING, operate, subscribe
 from tests.integration.web.callers import Caller
-from tests.integration.web.engine import all_of, code_of, run, run_queued
+from tests.integration.web.engine import all_of, code_of, run_queued
 
 JOBS = "/api/v1/jobs"
 PING = {"kind": "system.ping"}
@@ -124,10 +128,9 @@ def test_a_notification_to_several_stops_at_the_quota_and_says_why(
     several = {"recipients": ["r0", "r1"], "channels": ["email"], "subject": "News", "text": "It is here."}
     sent = caller.post("/api/v1/notifications/send", json=several)
     assert sent.status_code == 202, sent.json
-    from domain.errors import Permanent
-
+    who = Principal(f"user:{caller.user_id}", caller.user_id, caller.tenant_id)
     with pytest.raises(Permanent) as raised:
-        run(engine_tenancy, caller.tenant_id, UUID(sent.json["id"]))
+        send(*claim_context(engine_tenancy, UUID(sent.json["id"]), who))
     assert raised.value.job_code == "plan_quota_exceeded"
     assert run_queued(engine_tenancy, caller.tenant_id, "notification.deliver") == 1
 
