@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import json
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import LiteralString
 from uuid import UUID
@@ -31,6 +32,27 @@ from tenancy.scopes import user_scope
 from tests.brokers import RABBITMQ, Broker
 from tests.conftest import Cluster, create_database, settings_for
 from workers.dispatcher import Leader
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a failure what the test's processes raised: a test that waits in vain says nothing of why."""
+    report = yield
+    logs: Path | None = getattr(item, "funcargs", {}).get("tmp_path")
+    if report.when == "call" and report.failed and logs is not None:
+        report.sections.extend((path.name, "\n\n".join(raised(path))) for path in sorted(logs.glob("log/*.log")))
+    return report
+
+
+def raised(log: Path) -> list[str]:
+    """The last few tracebacks in a process' log."""
+    found = []
+    for line in log.read_text(errors="replace").splitlines():
+        with suppress(ValueError):
+            event = json.loads(line)
+            if "exception" in event:
+                found.append(f"{event.get('timestamp')} {event.get('event')}\n{event['exception']}")
+    return found[-3:] or ["(no exception)"]
 
 
 @pytest.fixture(scope="session")
