@@ -58,9 +58,13 @@ def raised(log: Path) -> list[str]:
 @pytest.fixture(scope="session")
 def platform(cluster: Cluster, worker_id: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A prepared platform whose broker is still to be named."""
-    database = f"nexus_faults_{worker_id}"
+    return prepared_platform(cluster, f"nexus_faults_{worker_id}", tmp_path_factory.mktemp("faults"))
+
+
+def prepared_platform(cluster: Cluster, database: str, home: Path) -> Settings:
+    """A platform in a database of that name, as after its first start."""
     create_database(cluster, database)
-    settings = settings_for(cluster, database, tmp_path_factory.mktemp("faults"))
+    settings = settings_for(cluster, database, home)
     with (cluster.home / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         prepare(settings)
