@@ -66,7 +66,10 @@ def billing(subscriptions: int, events: int, webhooks: int) -> None:
     report.show(f"billing {subscriptions:,} subscriptions due at once, seconds", ("part", "value"), rows)
     paced, pressed = found["webhooks"], found["webhooks"]["pressed"]
     answered = [(name, *(each["seconds"][name] * 1e3 for each in (paced, pressed))) for name in ("p50", "p95", "p99")]
-    rates = (f"{benchmark.SENDERS / benchmark.PAUSE:.0f} a second", f"as fast as it goes, {pressed['rate']:.0f} a second")
+    rates = (
+        f"{benchmark.SENDERS / benchmark.PAUSE:.0f} a second",
+        f"as fast as it goes, {pressed['rate']:.0f} a second",
+    )
     report.show(f"ms until a webhook is answered, {benchmark.SENDERS} senders", ("spread", *rates), answered)
     report.console.print(f"processor time of the API for each: {pressed['processor_seconds_each'] * 1e3:.2f} ms")
     report.keep({"billing": found})
