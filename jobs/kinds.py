@@ -29,7 +29,12 @@ from jobs.payloads.billing import (
     WebhookProcessSchema,
     WebhookSweepSchema,
 )
-from jobs.payloads.completions import CompletionCreateSchema, CompletionVerifySchema, EmbeddingCreateSchema
+from jobs.payloads.completions import (
+    CompletionCreateSchema,
+    CompletionSweepSchema,
+    CompletionVerifySchema,
+    EmbeddingCreateSchema,
+)
 from jobs.payloads.events import EventHandleSchema, WebhookDeliverSchema
 from jobs.payloads.fleet import FleetDriftSchema, FleetMigrateSchema
 from jobs.payloads.isolation import VerifyIsolationSchema
@@ -39,6 +44,7 @@ from jobs.payloads.notifications import (
     NotificationBroadcastSchema,
     NotificationDeliverSchema,
     NotificationPreviewSchema,
+    NotificationReportSchema,
     NotificationSendSchema,
 )
 from jobs.payloads.search import SearchQuerySchema, SearchSourceSchema
@@ -150,6 +156,10 @@ KINDS: dict[str, Kind] = {
             timedelta(seconds=60), 10, retention=timedelta(hours=1),
         ),
         Kind(
+            "notification.report", "notifications", NotificationReportSchema, None, PROVIDER_RETRY, timedelta(minutes=2),
+            retention=timedelta(days=1),
+        ),
+        Kind(
             "account.mail_link", "notifications", AccountMailLinkSchema, None, PROVIDER_RETRY, timedelta(minutes=2), 20,
             retention=timedelta(days=1),
         ),
@@ -165,6 +175,7 @@ KINDS: dict[str, Kind] = {
             "completion.verify", "completions", CompletionVerifySchema, "llm_config:update", QUICK_RETRY,
             timedelta(minutes=5), batchable=False,
         ),
+        Kind("completion.sweep", "completions", CompletionSweepSchema, None, QUICK_RETRY, timedelta(minutes=30)),
         Kind(
             "embedding.create", "completions", EmbeddingCreateSchema, "completion:create", PROVIDER_RETRY,
             timedelta(minutes=10), batchable=False,
