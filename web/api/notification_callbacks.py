@@ -17,6 +17,7 @@ from domain.notifications.callbacks import Report, read_standard, read_twilio, v
 from domain.notifications.links import PLATFORM_ACCOUNT, Purpose, link_key, read_token
 from domain.notifications.provider_types import TYPES
 from models.tenant import Message, NotificationProvider
+from tenancy.audit import current_origin, set_origin
 from web.arguments import parse_json
 from web.auth import public
 from web.context import tenancy
@@ -61,6 +62,7 @@ def receive_report(token: str) -> dict[str, bool]:
     if report is not None:
         if request.args.get("message_id"):
             report = replace(report, message_id=request.args["message_id"])
+        set_origin(replace(current_origin(), actor=f"provider:{label}"))
         with tenancy().session(tenant_id) as session:
             news = take(session, tenant_id, report, label, channel)
         log.info("notification.report", tenant_id=str(tenant_id), account=label, report=report.event, news=news)
@@ -97,8 +99,8 @@ def unsubscribe(token: str) -> Response:
 
 
 def _named(token: str, purpose: Purpose) -> tuple[UUID, UUID]:
-    """Whom and what a link names, whichever of the ring's keys has signed it. Raises `NotFound`."""
-    for master in tenancy().ring.own:
+    """Whom and what a link names, whichever of the keys that we have has signed it. Raises `NotFound`."""
+    for master in tenancy().ring.verifying:
         found = read_token(link_key(master, purpose), token)
         if found is not None:
             return found
