@@ -72,7 +72,7 @@ class Database:
     ):
         self._idle_milliseconds = str(round(idle_limit * 1000))
         self._pooled = pooled
-        self._reach = reach
+        self.reach = reach
         self._connector = connector = Connector(dsn, application_name, patience, self._idle_milliseconds, pin, pooled)
         self._engine = create_engine(
             "postgresql+psycopg://",
@@ -164,8 +164,8 @@ class Database:
 
     def _arrive(self) -> None:
         """Be told at once, and wait for no connection of the pool, where the database is known not to answer."""
-        if self._reach is not None:
-            self._reach.arrive(lambda: self._engine.raw_connection().close())
+        if self.reach is not None:
+            self.reach.arrive(lambda: self._engine.raw_connection().close())
 
     def _once(self, statements: Sequence[tuple[LiteralString, Mapping[str, Any]]], scope: Scope) -> list[list[Row]]:
         self._arrive()

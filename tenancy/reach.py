@@ -103,6 +103,11 @@ class Reach:
             self._open -= 1
 
     @property
+    def is_knocked_at(self) -> bool:
+        """Whether somebody is finding out at this moment."""
+        return self._knocking_since is not None
+
+    @property
     def retry_after(self) -> float | None:
         """In how many seconds to ask again; None if whoever comes now would not be refused at once."""
         now, knocking = time.monotonic(), self._knocking_since

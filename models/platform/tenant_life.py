@@ -10,7 +10,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Created, Identified, Owned, PlatformBase
 
-
 WrappedKey = bytes
 """By another name, since the table has a column `bytes`."""
 
