@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,10 +22,15 @@ MOST_WAITING = 8
 """They do as long as fewer wait already."""
 
 
+IDLE_SECONDS = 600.0
+"""A pool that nobody has used for so long is closed, when the next one of any tenant is used."""
+
+
 @dataclass(slots=True)
 class _Entry:
     database: Database
     users: int = 0
+    used_at: float = 0.0
     evicted: bool = False
 
 
@@ -76,6 +82,7 @@ class TenantEngines:
                 raise PoolTimeout
             self._entries.move_to_end(dsn)
             entry.users += 1
+            entry.used_at = time.monotonic()
             victims = self._evict()
         for victim in victims:
             victim.dispose()
@@ -100,9 +107,13 @@ class TenantEngines:
 
     def _evict(self) -> list[Database]:
         idle: list[Database] = []
-        while len(self._entries) > self._limit:
+        while self._entries and (len(self._entries) > self._limit or self._is_idle(next(iter(self._entries.values())))):
             _, entry = self._entries.popitem(last=False)
             entry.evicted = True
             if entry.users == 0:
                 idle.append(entry.database)
         return idle
+
+    @staticmethod
+    def _is_idle(entry: _Entry) -> bool:
+        return entry.users == 0 and time.monotonic() - entry.used_at > IDLE_SECONDS

@@ -78,7 +78,10 @@ def test_whoever_was_told_is_told_again_without_any_work_until_it_is_time_to_loo
         assert all(int(answer.headers["Retry-After"]) >= 1 for answer in again)
         assert all(answer.headers["X-Content-Type-Options"] == "nosniff" for answer in again)
         assert trips.count == 0
-        others = [dict(away.headers, Authorization="Bearer nonsense"), dict(away.headers, **{"X-Project-ID": str(UUID(int=7))})]
+        others = [
+            dict(away.headers, Authorization="Bearer nonsense"),
+            dict(away.headers, **{"X-Project-ID": str(UUID(int=7))}),
+        ]
         answers = [app.test_client().get(PLANS, headers=each) for each in others]
         assert [code_of(answer)[0] for answer in answers] == [401, 404], "nobody else is told what this one was"
         viewer = sign_in(away.tenant_id)
