@@ -56,12 +56,12 @@ class Reach:
 
         Raises `Unreachable` without waiting where the database is known to be away, or where another one's knock has taken long.
         """
-        if self._open:
+        if self.is_open:
             return
         with self._changed:
             if self._knocking_since is not None:
                 self._wait_for_the_knock(self._knocking_since)
-            if self._open:
+            if self.is_open:
                 return
             self._refuse_while_away()
             if self._knocking_since is not None:
@@ -103,6 +103,11 @@ class Reach:
             self._open -= 1
 
     @property
+    def is_open(self) -> bool:
+        """Whether there is a connection."""
+        return self._open > 0
+
+    @property
     def is_knocked_at(self) -> bool:
         """Whether somebody is finding out at this moment."""
         return self._knocking_since is not None
@@ -111,7 +116,7 @@ class Reach:
     def retry_after(self) -> float | None:
         """In how many seconds to ask again; None if whoever comes now would not be refused at once."""
         now, knocking = time.monotonic(), self._knocking_since
-        if self._open:
+        if self.is_open:
             return None
         hangs = knocking is not None and now - knocking >= HANGING_SECONDS
         if hangs or (self._away_since is not None and now < self._ask_at):
@@ -124,7 +129,7 @@ class Reach:
             return
         self._waiting += 1
         try:
-            self._changed.wait_for(lambda: self._open or self._knocking_since != since, timeout=left)
+            self._changed.wait_for(lambda: self.is_open or self._knocking_since != since, timeout=left)
         finally:
             self._waiting -= 1
 

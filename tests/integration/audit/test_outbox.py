@@ -116,8 +116,8 @@ def test_names_addresses_and_secrets_are_not_shown(web_tenancy: Tenancy, pooled_
         session.execute(CUSTOMER, {"tenant": pooled_tenant, "id": made})
         session.execute(
             text(
-                "INSERT INTO notification_providers (tenant_id, id, name, channel, type, priority, enabled, config, secret_sealed)"
-                " VALUES (:tenant, :id, 'smtp', 'email', 'smtp', 1, true, '{\"api_key\": \"sk-very-secret\"}', :sealed)"
+                "INSERT INTO notification_providers (tenant_id, id, name, channel, type, priority, enabled, config, secret_sealed, last_four)"
+                " VALUES (:tenant, :id, 'smtp', 'email', 'smtp', 1, true, '{\"api_key\": \"sk-very-secret\"}', :sealed, '{\"api_key\": \"cret\"}')"
             ),
             {"tenant": pooled_tenant, "id": new_id(), "sealed": b"sk-very-secret"},
         )
