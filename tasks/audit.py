@@ -12,7 +12,7 @@ from tenancy.audit import exporting
 from tenancy.life import archives
 from tenancy.life.export import measured
 
-_SEALING_SECONDS = 10.0
+_SEALING_SECONDS = 5.0
 _LOOK_SECONDS = 0.25
 
 

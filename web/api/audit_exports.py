@@ -35,16 +35,16 @@ def create_audit_export() -> Response:
     return accepted(submit(tenancy(), new_job(_KIND, {})))
 
 
-@blueprint.route("/<uuid:job_id>", methods=["GET"])
+@blueprint.route("/<uuid:export_id>", methods=["GET"])
 @can("audit:read", states=READABLE)
 @blueprint.response(
     200, {"type": "string"}, content_type="application/x-ndjson", description="The chain, an entry on each line."
 )
-def download_audit_export(job_id: UUID) -> Response:
+def download_audit_export(export_id: UUID) -> Response:
     """Download what a job has written. `conflict` while it has not finished."""
-    if submission(tenancy(), tenant_id(), _KIND, job_id).row["state"] != "succeeded":
+    if submission(tenancy(), tenant_id(), _KIND, export_id).row["state"] != "succeeded":
         raise Conflict("The export is not finished.")
-    stream = tenancy().bucket(tenant_id()).open(key_of(job_id))
+    stream = tenancy().bucket(tenant_id()).open(key_of(export_id))
 
     def chunks() -> Iterator[bytes]:
         with stream:
@@ -52,6 +52,6 @@ def download_audit_export(job_id: UUID) -> Response:
                 yield chunk
 
     response = Response(chunks(), mimetype="application/x-ndjson", direct_passthrough=True)
-    response.headers["Content-Disposition"] = f'attachment; filename="audit-{job_id}.ndjson"'
+    response.headers["Content-Disposition"] = f'attachment; filename="audit-{export_id}.ndjson"'
     response.headers["Cache-Control"] = "no-store"
     return response
