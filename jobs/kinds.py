@@ -16,6 +16,7 @@ from domain.errors import UnknownKind
 from domain.jobs.retry import RetryPolicy
 from domain.webhooks.delivery import MAX_ATTEMPTS, RETRY_SECONDS
 from jobs.payloads.accounts import AccountMailLinkSchema, InvitationMailSchema
+from jobs.payloads.audit import AuditExportSchema
 from jobs.payloads.billing import (
     BillingCycleSchema,
     BillingPortalSchema,
@@ -141,6 +142,7 @@ KINDS: dict[str, Kind] = {
             "platform.verify_isolation", "provisioning", VerifyIsolationSchema, None, QUICK_RETRY,
             timedelta(hours=6), batchable=False,
         ),
+        Kind("audit.export", "default", AuditExportSchema, "audit:read", QUICK_RETRY, timedelta(hours=1), batchable=False),
         Kind("notification.deliver", "notifications", NotificationDeliverSchema, "notification:create", PROVIDER_RETRY),
         Kind("notification.send", "notifications", NotificationSendSchema, "notification:create", PROVIDER_RETRY),
         Kind(

@@ -9,6 +9,7 @@ from config.settings import Settings
 
 MODULES = (
     "accounts",
+    "audit",
     "billing",
     "completion_sweeps",
     "completions",

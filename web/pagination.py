@@ -82,7 +82,7 @@ def _seal(filters: Mapping[str, Any]) -> bytes:
     """The key that authenticates cursors of this list: the platform's oldest master key, bound to the list."""
     who = g.get("principal")
     place = [request.path, str(who and (who.tenant_id or who.subject)), sorted(filters.items())]
-    return hmac.digest(tenancy().ring.oldest, b"cursor\0" + json.dumps(place, default=str).encode(), hashlib.sha256)
+    return hmac.digest(tenancy().ring.origin, b"cursor\0" + json.dumps(place, default=str).encode(), hashlib.sha256)
 
 
 def _write(last: UUID, seal: bytes) -> str:
