@@ -19,7 +19,7 @@ from models.tenant.notifications import (
 )
 from models.tenant.payments import Payment, PaymentAttempt, PaymentMethod
 from models.tenant.recipients import Recipient, RecipientDevice
-from models.tenant.searches import Search, SearchResult
+from models.tenant.searches import Search, SearchResult, SearchSource
 from models.tenant.usage import Charge, Meter, UsageCursor, UsageEvent
 
 __all__ = [
@@ -27,6 +27,6 @@ __all__ = [
     "Document", "Invoice", "InvoiceCounter", "InvoiceLine", "LlmBudget", "LlmMinute", "LlmOpenCall", "LlmPrice",
     "Message", "MessageAttempt", "MessageEvent", "Meter", "MeteredUsage", "NotificationProvider",
     "NotificationSettings", "Payment", "PaymentAttempt", "PaymentMethod", "Plan", "Recipient", "RecipientDevice",
-    "Search", "SearchResult", "Subscription", "SubscriptionChange", "Suppression", "Template", "TemplateVersion",
+    "Search", "SearchResult", "SearchSource", "Subscription", "SubscriptionChange", "Suppression", "Template", "TemplateVersion",
     "TenantBase", "UsageCursor", "UsageEvent",
 ]  # fmt: skip
