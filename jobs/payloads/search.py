@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields, validate
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+
+from domain.search.asking import MODES
+from domain.search.filters import MOST_FILTERS, OPERATORS, fault_of_field, fault_of_filter
 
 SOURCES = ("documents", "messages")
+
+
+class SearchFilterSchema(Schema):
+    """A condition on the metadata of documents."""
+
+    field = fields.String(required=True, metadata={"example": "year"})
+    op = fields.String(required=True, validate=validate.OneOf(OPERATORS), metadata={"example": "gt"})
+    value = fields.Raw(
+        required=True,
+        metadata={"example": 2020, "description": "A scalar; a list for `in`; true or false for `exists`."},
+    )
+
+    @validates_schema
+    def _fits(self, data: dict[str, Any], **_: Any) -> None:
+        faults = {"field": fault_of_field(data["field"]), "value": fault_of_filter(data["op"], data["value"])}
+        found = {name: [fault] for name, fault in faults.items() if fault}
+        if found:
+            raise ValidationError(found)
 
 
 class SearchQuerySchema(Schema):
@@ -16,6 +39,10 @@ class SearchQuerySchema(Schema):
         load_default=list(SOURCES),
         validate=validate.Length(min=1, max=20),
     )
+    mode = fields.String(load_default="keyword", validate=validate.OneOf(MODES))
+    filters = fields.List(
+        fields.Nested(SearchFilterSchema), load_default=list, validate=validate.Length(max=MOST_FILTERS)
+    )
     limit = fields.Integer(load_default=20, strict=True, validate=validate.Range(min=1, max=100))
     timeout_ms = fields.Integer(load_default=5000, strict=True, validate=validate.Range(min=50, max=30_000))
 
@@ -25,6 +52,10 @@ class SearchSourceSchema(Schema):
 
     search_id = fields.UUID(required=True)
     source = fields.String(required=True, validate=validate.OneOf(SOURCES))
+    mode = fields.String(load_default="keyword", validate=validate.OneOf(MODES))
+    filters = fields.List(
+        fields.Nested(SearchFilterSchema), load_default=list, validate=validate.Length(max=MOST_FILTERS)
+    )
 
 
 class DocumentPutSchema(Schema):

@@ -6,9 +6,11 @@ Matches in a snippet are marked «so». Guillemets of the text itself are taken 
 from __future__ import annotations
 
 from sqlalchemy import text
-from sqlalchemy.orm import Session
 
+from domain.search.asking import Ask, Found
 from domain.search.fusion import Hit
+from jobs.context import JobContext
+from tasks.sources.reading import reading
 
 LANGUAGES = ("simple", "english", "german", "french", "spanish")
 """The languages that a document can be in: PostgreSQL's names of text search configurations."""
@@ -35,17 +37,20 @@ SELECT external_id, title, url,
 )
 
 
-def find(session: Session, query: str, wanted: int) -> list[Hit]:
-    """The `wanted` best documents for a question in the syntax of web searches: words, "phrases", or, -not."""
-    rows = session.execute(_FIND, {"query": query, "languages": list(LANGUAGES), "wanted": wanted})
-    return [
-        Hit(
-            id=row.external_id,
-            canonical_id=f"document:{row.external_id}",
-            source="documents",
-            title=row.title,
-            snippet=row.snippet,
-            url=row.url,
-        )
-        for row in rows
-    ]
+def find(context: JobContext, ask: Ask) -> Found:
+    """The best documents for a question in the syntax of web searches: words, "phrases", or, -not."""
+    with reading(context, ask) as session:
+        rows = session.execute(_FIND, {"query": ask.q, "languages": list(LANGUAGES), "wanted": ask.limit}).all()
+    return Found(
+        [
+            Hit(
+                id=row.external_id,
+                canonical_id=f"document:{row.external_id}",
+                source="documents",
+                title=row.title,
+                snippet=row.snippet,
+                url=row.url,
+            )
+            for row in rows
+        ]
+    )
