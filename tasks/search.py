@@ -17,8 +17,7 @@ from sqlalchemy.orm import Session
 from bus.events import announce
 from domain.errors import Permanent
 from domain.search.answer import hit_as_stored, milliseconds
-from domain.search.asking import Ask, Found, OutOfTime
-from domain.search.filters import Filter
+from domain.search.query import Found, Query, Unanswered
 from jobs.context import JobContext
 from jobs.handlers import handles
 from jobs.queries import get
@@ -57,8 +56,7 @@ def ask(context: JobContext, payload: Mapping[str, Any]) -> Mapping[str, Any]:
         search = session.get(Search, (context.tenant_id, payload["search_id"]))
     if search is None:
         raise Permanent(f"There is no search {payload['search_id']}.", code="not_found")
-    filters = tuple(Filter(**each) for each in payload["filters"])
-    asked = Ask(search.query, search.hit_limit, search.deadline_at, payload["mode"], filters)
+    asked = Query(search.id, search.query, search.hit_limit, payload["mode"], payload["filters"])
     started = time.monotonic()
     status, found, error = _answer(context, search, asked, SOURCES[name])
     took_ms = round((time.monotonic() - started) * 1000)
@@ -111,17 +109,19 @@ def _write_answer(
     session.execute(insert(SearchResult).values(row).on_conflict_do_nothing())
 
 
-def _answer(context: JobContext, search: Search, asked: Ask, source: Source) -> tuple[str, Found, str | None]:
+def _answer(context: JobContext, search: Search, asked: Query, source: Source) -> tuple[str, Found, str | None]:
     """Status, what was found and a stable code of the error. A source that fails does so alone."""
     if not _allowed(context, source):
         return "unauthorized", _NOTHING, None
     if asked.filters and not source.filterable:
         return "skipped", _NOTHING, None
     try:
-        asked.seconds_left()
-        return "ok", source.find(context, asked), None
-    except OutOfTime:
-        return "timeout", _NOTHING, None
+        if datetime.now(UTC) >= search.deadline_at:
+            return "timeout", _NOTHING, None
+        found = source.find(context, asked, search.deadline_at)
+        return "ok", found, found.degraded
+    except Unanswered as error:
+        return error.status, _NOTHING, error.code
     except DBAPIError as error:
         if error.connection_invalidated:
             raise

@@ -64,6 +64,37 @@ def fault_of_filter(op: str, value: object) -> str | None:
     return next((fault for fault in map(fault_of_value, value) if fault), None)
 
 
+def parse(asked: Mapping[str, Any]) -> tuple[Filter, ...]:
+    """The filters of a search: `{"year": {"gt": 2020, "lt": 2024}, "kind": {"in": ["memo", "letter"]}}`; a scalar alone is `eq`.
+
+    Raises `BadFilters`.
+    """
+    found: list[Filter] = []
+    faults: dict[str, list[str]] = {}
+    for name, condition in asked.items():
+        operators = condition if isinstance(condition, Mapping) else {"eq": condition}
+        fault = fault_of_field(name) or (None if operators else "Must name an operator.")
+        for op, value in operators.items():
+            unknown = f"There is no operator {op!r}: use {', '.join(OPERATORS)}." if op not in OPERATORS else None
+            fault = fault or unknown or fault_of_filter(op, value)
+            found.append(Filter(name, op, value))
+        if fault:
+            faults[str(name)[:50]] = [fault]
+    if len(found) > MOST_FILTERS:
+        faults.setdefault("", []).append(f"At most {MOST_FILTERS} conditions can be asked for at once.")
+    if faults:
+        raise BadFilters(faults)
+    return tuple(found)
+
+
+class BadFilters(ValueError):
+    """`faults` are what is wrong, by field."""
+
+    def __init__(self, faults: Mapping[str, Sequence[str]]):
+        super().__init__("the filters are invalid")
+        self.faults = faults
+
+
 def conditions(filters: Sequence[Filter], column: str = "metadata") -> tuple[str, Mapping[str, Any]]:
     """SQL that a document's metadata must fulfil, and its parameters by name; no field or value stands in the text itself."""
     parts, parameters = ["true"], {}

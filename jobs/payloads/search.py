@@ -4,30 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import Schema, ValidationError, fields, validate
 
-from domain.search.asking import MODES
-from domain.search.filters import MOST_FILTERS, OPERATORS, fault_of_field, fault_of_filter
+from domain.search.filters import BadFilters, parse
+from domain.search.query import MODES
 
 SOURCES = ("documents", "messages")
 
 
-class SearchFilterSchema(Schema):
-    """A condition on the metadata of documents."""
+class FiltersField(fields.Dict):
+    """Conditions on the metadata of documents, as `domain.search.filters` reads them."""
 
-    field = fields.String(required=True, metadata={"example": "year"})
-    op = fields.String(required=True, validate=validate.OneOf(OPERATORS), metadata={"example": "gt"})
-    value = fields.Raw(
-        required=True,
-        metadata={"example": 2020, "description": "A scalar; a list for `in`; true or false for `exists`."},
-    )
-
-    @validates_schema
-    def _fits(self, data: dict[str, Any], **_: Any) -> None:
-        faults = {"field": fault_of_field(data["field"]), "value": fault_of_filter(data["op"], data["value"])}
-        found = {name: [fault] for name, fault in faults.items() if fault}
-        if found:
-            raise ValidationError(found)
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        loaded = super()._deserialize(value, attr, data, **kwargs)
+        try:
+            parse(loaded)
+        except BadFilters as error:
+            raise ValidationError(dict(error.faults)) from None  # type: ignore[arg-type]  # a mapping of messages by field
+        return loaded
 
 
 class SearchQuerySchema(Schema):
@@ -40,9 +34,7 @@ class SearchQuerySchema(Schema):
         validate=validate.Length(min=1, max=20),
     )
     mode = fields.String(load_default="keyword", validate=validate.OneOf(MODES))
-    filters = fields.List(
-        fields.Nested(SearchFilterSchema), load_default=list, validate=validate.Length(max=MOST_FILTERS)
-    )
+    filters = FiltersField(load_default=dict, metadata={"example": {"year": {"gt": 2020}}})
     limit = fields.Integer(load_default=20, strict=True, validate=validate.Range(min=1, max=100))
     timeout_ms = fields.Integer(load_default=5000, strict=True, validate=validate.Range(min=50, max=30_000))
 
@@ -53,9 +45,7 @@ class SearchSourceSchema(Schema):
     search_id = fields.UUID(required=True)
     source = fields.String(required=True, validate=validate.OneOf(SOURCES))
     mode = fields.String(load_default="keyword", validate=validate.OneOf(MODES))
-    filters = fields.List(
-        fields.Nested(SearchFilterSchema), load_default=list, validate=validate.Length(max=MOST_FILTERS)
-    )
+    filters = FiltersField(load_default=dict, metadata={"example": {"year": {"gt": 2020}}})
 
 
 class DocumentPutSchema(Schema):

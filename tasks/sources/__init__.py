@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
-from domain.search.asking import Ask, Found
+from domain.search.query import Found, Query
 from jobs.context import JobContext
 from tasks.sources import documents, messages
 
-Find = Callable[[JobContext, Ask], Found]
-"""Takes the searching job's context and what is asked; gives hits best first. Raises `OutOfTime` at the deadline.
+Find = Callable[[JobContext, Query, datetime], Found]
+"""Takes the searching job's context, what is asked and until when; gives hits best first. Raises `Unanswered`.
 
 It opens its own sessions, so that none is open while it waits for another server.
 """

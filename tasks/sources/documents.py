@@ -5,10 +5,12 @@ Matches in a snippet are marked «so». Guillemets of the text itself are taken 
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import text
 
-from domain.search.asking import Ask, Found
 from domain.search.fusion import Hit
+from domain.search.query import Found, Query
 from jobs.context import JobContext
 from tasks.sources.reading import reading
 
@@ -37,10 +39,10 @@ SELECT external_id, title, url,
 )
 
 
-def find(context: JobContext, ask: Ask) -> Found:
+def find(context: JobContext, query: Query, deadline: datetime) -> Found:
     """The best documents for a question in the syntax of web searches: words, "phrases", or, -not."""
-    with reading(context, ask) as session:
-        rows = session.execute(_FIND, {"query": ask.q, "languages": list(LANGUAGES), "wanted": ask.limit}).all()
+    with reading(context, deadline) as session:
+        rows = session.execute(_FIND, {"query": query.text, "languages": list(LANGUAGES), "wanted": query.wanted}).all()
     return Found(
         [
             Hit(

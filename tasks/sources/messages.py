@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import text
 
-from domain.search.asking import Ask, Found
 from domain.search.fusion import Hit
+from domain.search.query import Found, Query
 from jobs.context import JobContext
 from tasks.sources.reading import reading
 
@@ -24,10 +26,10 @@ SELECT id, subject,
 )
 
 
-def find(context: JobContext, ask: Ask) -> Found:
+def find(context: JobContext, query: Query, deadline: datetime) -> Found:
     """The best messages; the question is read as a web search: words, "phrases", or, -not."""
-    with reading(context, ask) as session:
-        rows = session.execute(_FIND, {"query": ask.q, "wanted": ask.limit}).all()
+    with reading(context, deadline) as session:
+        rows = session.execute(_FIND, {"query": query.text, "wanted": query.wanted}).all()
     return Found(
         [
             Hit(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from domain.search.asking import Ask, OutOfTime
+from domain.search.query import Unanswered
 from jobs.context import JobContext
 
 _QUERY_CANCELED = "57014"
@@ -17,16 +18,19 @@ _LIMIT_TIME = text("SELECT set_config('statement_timeout', :milliseconds, true)"
 
 
 @contextmanager
-def reading(context: JobContext, ask: Ask) -> Iterator[Session]:
-    """A transaction in the tenant's database. Raises `OutOfTime` when the deadline has passed, also in the middle of a statement."""
+def reading(context: JobContext, deadline: datetime) -> Iterator[Session]:
+    """A transaction in the tenant's database. Raises `Unanswered` when the deadline passes, also in the middle of a statement."""
     with context.session() as session, _in_time():
-        limit_time(session, ask)
+        limit_time(session, deadline)
         yield session
 
 
-def limit_time(session: Session, ask: Ask) -> None:
-    """Let no further statement of the transaction run beyond the deadline. Raises `OutOfTime` if that has passed."""
-    session.execute(_LIMIT_TIME, {"milliseconds": str(max(1, int(ask.seconds_left() * 1000)))})
+def limit_time(session: Session, deadline: datetime) -> None:
+    """Let no later statement of the transaction run beyond the deadline. Raises `Unanswered` if that has passed."""
+    left = (deadline - datetime.now(UTC)).total_seconds()
+    if left <= 0:
+        raise Unanswered("timeout")
+    session.execute(_LIMIT_TIME, {"milliseconds": str(max(1, int(left * 1000)))})
 
 
 @contextmanager
@@ -35,5 +39,5 @@ def _in_time() -> Iterator[None]:
         yield
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) == _QUERY_CANCELED:
-            raise OutOfTime from None
+            raise Unanswered("timeout") from None
         raise
