@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -18,15 +17,14 @@ from sqlalchemy.orm import Session
 from bus.events import announce
 from domain.errors import Permanent
 from domain.search.answer import hit_as_stored, milliseconds
-from domain.search.fusion import Hit
+from domain.search.query import Found, Query, Unanswered
 from jobs.context import JobContext
 from jobs.handlers import handles
 from jobs.queries import get
 from models.tenant import Search, SearchResult
 from tasks.sources import SOURCES, Source
 
-_QUERY_CANCELED = "57014"
-_LIMIT_TIME = text("SELECT set_config('statement_timeout', :milliseconds, true)")
+_NOTHING = Found(())
 
 
 @handles("search.query")
@@ -40,7 +38,13 @@ def query(context: JobContext, payload: Mapping[str, Any]) -> Mapping[str, Any]:
     announce(context, "search.requested", {"search": asked})
     context.log.info("search.requested", search_id=str(context.job_id), sources=sources)
     for source in sources:
-        context.submit("search.source", {"search_id": str(context.job_id), "source": source}, key=source)
+        asked_of_source = {
+            "search_id": str(context.job_id),
+            "source": source,
+            "mode": payload["mode"],
+            "filters": payload["filters"],
+        }
+        context.submit("search.source", asked_of_source, key=source)
     return {"search_id": str(context.job_id), "sources": sources}
 
 
@@ -50,17 +54,19 @@ def ask(context: JobContext, payload: Mapping[str, Any]) -> Mapping[str, Any]:
     name = payload["source"]
     with context.session() as session:
         search = session.get(Search, (context.tenant_id, payload["search_id"]))
-        if search is None:
-            raise Permanent(f"There is no search {payload['search_id']}.", code="not_found")
-        started = time.monotonic()
-        status, hits, error = _answer(session, context, search, SOURCES[name])
-        took_ms = round((time.monotonic() - started) * 1000)
-        answered_at = datetime.now(UTC)
-        _write_answer(session, search, name, status=status, hits=hits, error=error, took_ms=took_ms, at=answered_at)
+    if search is None:
+        raise Permanent(f"There is no search {payload['search_id']}.", code="not_found")
+    asked = Query(search.id, search.query, search.hit_limit, payload["mode"], payload["filters"])
+    started = time.monotonic()
+    status, found, error = _answer(context, search, asked, SOURCES[name])
+    took_ms = round((time.monotonic() - started) * 1000)
+    answered_at = datetime.now(UTC)
+    with context.session() as session:
+        _write_answer(session, search, name, status=status, found=found, error=error, took_ms=took_ms, at=answered_at)
     if answered_at > search.deadline_at:
         late_ms = milliseconds(search.deadline_at, answered_at)
-        context.log.info("search.late", search_id=str(search.id), source=name, found=len(hits), late_ms=late_ms)
-    return {"search_id": str(search.id), "source": name, "status": status, "hits": len(hits)}
+        context.log.info("search.late", search_id=str(search.id), source=name, found=len(found.hits), late_ms=late_ms)
+    return {"search_id": str(search.id), "source": name, "status": status, "hits": len(found.hits)}
 
 
 def _write_question(
@@ -85,7 +91,7 @@ def _write_answer(
     source: str,
     *,
     status: str,
-    hits: list[Hit],
+    found: Found,
     error: str | None,
     took_ms: int,
     at: datetime,
@@ -96,33 +102,31 @@ def _write_answer(
         "source": source,
         "status": status,
         "took_ms": took_ms,
-        "hits": [hit_as_stored(hit) for hit in hits],
+        "hits": [hit_as_stored(hit) for hit in found.hits],
         "error": error,
         "created_at": at,
     }
     session.execute(insert(SearchResult).values(row).on_conflict_do_nothing())
 
 
-def _answer(session: Session, context: JobContext, search: Search, source: Source) -> tuple[str, list[Hit], str | None]:
-    """Status, hits and a stable code of the error. A source that fails does so alone: its statement is rolled back."""
-    left_ms = milliseconds(datetime.now(UTC), search.deadline_at)
-    if left_ms <= 0:
-        return "timeout", [], None
+def _answer(context: JobContext, search: Search, asked: Query, source: Source) -> tuple[str, Found, str | None]:
+    """Status, what was found and a stable code of the error. A source that fails does so alone."""
     if not _allowed(context, source):
-        return "unauthorized", [], None
+        return "unauthorized", _NOTHING, None
+    if asked.filters and not source.filterable:
+        return "skipped", _NOTHING, None
     try:
-        with session.begin_nested():
-            session.execute(_LIMIT_TIME, {"milliseconds": str(left_ms)})
-            hits = source.find(session, search.query, search.hit_limit)
-            session.execute(_LIMIT_TIME, {"milliseconds": "0"})
+        if datetime.now(UTC) >= search.deadline_at:
+            return "timeout", _NOTHING, None
+        found = source.find(context, asked, search.deadline_at)
+        return "ok", found, found.degraded
+    except Unanswered as error:
+        return error.status, _NOTHING, error.code
     except DBAPIError as error:
         if error.connection_invalidated:
             raise
-        if getattr(error.orig, "sqlstate", None) == _QUERY_CANCELED:
-            return "timeout", [], None
         context.log.warning("search.source_failed", search_id=str(search.id), exc_info=True)
-        return "error", [], "source_failed"
-    return "ok", hits, None
+        return "error", _NOTHING, "source_failed"
 
 
 def _allowed(context: JobContext, source: Source) -> bool:

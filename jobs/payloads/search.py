@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields, validate
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, validate
+
+from domain.search.filters import BadFilters, parse
+from domain.search.query import MODES
 
 SOURCES = ("documents", "messages")
+
+
+class FiltersField(fields.Dict):
+    """Conditions on the metadata of documents, as `domain.search.filters` reads them."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        loaded = super()._deserialize(value, attr, data, **kwargs)
+        try:
+            parse(loaded)
+        except BadFilters as error:
+            raise ValidationError(dict(error.faults)) from None  # type: ignore[arg-type]  # a mapping of messages by field
+        return loaded
 
 
 class SearchQuerySchema(Schema):
@@ -16,6 +33,8 @@ class SearchQuerySchema(Schema):
         load_default=list(SOURCES),
         validate=validate.Length(min=1, max=20),
     )
+    mode = fields.String(load_default="keyword", validate=validate.OneOf(MODES))
+    filters = FiltersField(load_default=dict, metadata={"example": {"year": {"gt": 2020}}})
     limit = fields.Integer(load_default=20, strict=True, validate=validate.Range(min=1, max=100))
     timeout_ms = fields.Integer(load_default=5000, strict=True, validate=validate.Range(min=50, max=30_000))
 
@@ -25,6 +44,8 @@ class SearchSourceSchema(Schema):
 
     search_id = fields.UUID(required=True)
     source = fields.String(required=True, validate=validate.OneOf(SOURCES))
+    mode = fields.String(load_default="keyword", validate=validate.OneOf(MODES))
+    filters = FiltersField(load_default=dict, metadata={"example": {"year": {"gt": 2020}}})
 
 
 class DocumentPutSchema(Schema):

@@ -5,10 +5,14 @@ Matches in a snippet are marked «so». Guillemets of the text itself are taken 
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import text
-from sqlalchemy.orm import Session
 
 from domain.search.fusion import Hit
+from domain.search.query import Found, Query
+from jobs.context import JobContext
+from tasks.sources.reading import reading
 
 LANGUAGES = ("simple", "english", "german", "french", "spanish")
 """The languages that a document can be in: PostgreSQL's names of text search configurations."""
@@ -35,17 +39,20 @@ SELECT external_id, title, url,
 )
 
 
-def find(session: Session, query: str, wanted: int) -> list[Hit]:
-    """The `wanted` best documents for a question in the syntax of web searches: words, "phrases", or, -not."""
-    rows = session.execute(_FIND, {"query": query, "languages": list(LANGUAGES), "wanted": wanted})
-    return [
-        Hit(
-            id=row.external_id,
-            canonical_id=f"document:{row.external_id}",
-            source="documents",
-            title=row.title,
-            snippet=row.snippet,
-            url=row.url,
-        )
-        for row in rows
-    ]
+def find(context: JobContext, query: Query, deadline: datetime) -> Found:
+    """The best documents for a question in the syntax of web searches: words, "phrases", or, -not."""
+    with reading(context, deadline) as session:
+        rows = session.execute(_FIND, {"query": query.text, "languages": list(LANGUAGES), "wanted": query.wanted}).all()
+    return Found(
+        [
+            Hit(
+                id=row.external_id,
+                canonical_id=f"document:{row.external_id}",
+                source="documents",
+                title=row.title,
+                snippet=row.snippet,
+                url=row.url,
+            )
+            for row in rows
+        ]
+    )

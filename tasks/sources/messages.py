@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import text
-from sqlalchemy.orm import Session
 
 from domain.search.fusion import Hit
+from domain.search.query import Found, Query
+from jobs.context import JobContext
+from tasks.sources.reading import reading
 
 _FIND = text(
     """
@@ -22,17 +26,20 @@ SELECT id, subject,
 )
 
 
-def find(session: Session, query: str, wanted: int) -> list[Hit]:
-    """The `wanted` best messages; the question is read as in `tasks.sources.documents`."""
-    rows = session.execute(_FIND, {"query": query, "wanted": wanted})
-    return [
-        Hit(
-            id=str(row.id),
-            canonical_id=f"message:{row.id}",
-            source="messages",
-            title=row.subject,
-            snippet=row.snippet,
-            url=f"/api/v1/notifications/{row.id}",
-        )
-        for row in rows
-    ]
+def find(context: JobContext, query: Query, deadline: datetime) -> Found:
+    """The best messages; the question is read as a web search: words, "phrases", or, -not."""
+    with reading(context, deadline) as session:
+        rows = session.execute(_FIND, {"query": query.text, "wanted": query.wanted}).all()
+    return Found(
+        [
+            Hit(
+                id=str(row.id),
+                canonical_id=f"message:{row.id}",
+                source="messages",
+                title=row.subject,
+                snippet=row.snippet,
+                url=f"/api/v1/notifications/{row.id}",
+            )
+            for row in rows
+        ]
+    )
