@@ -40,7 +40,7 @@ from jobs.payloads.notifications import (
     NotificationPreviewSchema,
     NotificationSendSchema,
 )
-from jobs.payloads.search import SearchQuerySchema, SearchSourceSchema
+from jobs.payloads.search import SearchQuerySchema, SearchSourceSchema, SearchSweepSchema
 from jobs.payloads.system import PingSchema, TenantCompensateSchema, TenantProvisionSchema
 from jobs.payloads.tenants import (
     TenantChangeTierSchema,
@@ -169,7 +169,11 @@ KINDS: dict[str, Kind] = {
             timedelta(minutes=10), batchable=False,
         ),
         Kind("search.query", "search", SearchQuerySchema, "search:create", QUICK_RETRY, timedelta(seconds=60), 5),
-        Kind("search.source", "search", SearchSourceSchema, None, QUICK_RETRY, timedelta(seconds=60), 5),
+        # Not batched: in one message they would answer one after the other, and a slow one would hold up the others.
+        Kind(
+            "search.source", "search", SearchSourceSchema, None, QUICK_RETRY, timedelta(seconds=60), 6, batchable=False,
+        ),
+        Kind("search.sweep", "default", SearchSweepSchema, None, UPKEEP_RETRY, timedelta(minutes=10), -10),
         Kind("webhook.process", "webhooks", WebhookProcessSchema, None, PROVIDER_RETRY),
         Kind(
             "webhook.deliver", "webhooks", WebhookDeliverSchema, None, WEBHOOK_RETRY, timedelta(seconds=60),

@@ -18,6 +18,8 @@ MODULES = (
     "keys",
     "notifications",
     "search",
+    "search_services",
+    "search_upkeep",
     "system",
     "tenant_life",
     "tenants",

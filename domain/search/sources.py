@@ -57,4 +57,4 @@ def chosen(asked: Collection[str] | None, terms: Mapping[str, Terms]) -> tuple[s
         return tuple(dict.fromkeys(asked))
     own = [name for name in OWN if name in terms]
     others = sorted(name for name, each in terms.items() if name not in OWN and each.enabled)
-    return tuple((*own, *others))[:MOST_SOURCES]
+    return (*own, *others)[:MOST_SOURCES]

@@ -8,8 +8,9 @@ from marshmallow import Schema, ValidationError, fields, validate
 
 from domain.search.filters import BadFilters, parse
 from domain.search.query import MODES
+from domain.search.sources import MOST_SOURCES, NAME, OWN
 
-SOURCES = ("documents", "messages")
+SOURCES = tuple(OWN)
 
 
 class FiltersField(fields.Dict):
@@ -25,13 +26,15 @@ class FiltersField(fields.Dict):
 
 
 class SearchQuerySchema(Schema):
-    """`sources` left out means all. What has not answered after `timeout_ms` is reported, not waited for."""
+    """`sources` left out means all that are enabled. What has not answered after `timeout_ms` is reported, not waited for."""
 
     q = fields.String(required=True, validate=validate.Length(min=1, max=1000))
     sources = fields.List(
-        fields.String(validate=validate.OneOf(SOURCES)),
-        load_default=list(SOURCES),
-        validate=validate.Length(min=1, max=20),
+        fields.String(validate=validate.Regexp(NAME.pattern + r"\Z", error="There is no such source.")),
+        load_default=None,
+        allow_none=True,
+        validate=validate.Length(min=1, max=MOST_SOURCES),
+        metadata={"description": "Names of sources; null: all that are enabled.", "example": ["documents", "wiki"]},
     )
     mode = fields.String(load_default="keyword", validate=validate.OneOf(MODES))
     filters = FiltersField(load_default=dict, metadata={"example": {"year": {"gt": 2020}}})
@@ -40,12 +43,14 @@ class SearchQuerySchema(Schema):
 
 
 class SearchSourceSchema(Schema):
-    """One source's share of a search."""
+    """One source's share of a search, whose question is the payload of the job `search_id`."""
 
     search_id = fields.UUID(required=True)
-    source = fields.String(required=True, validate=validate.OneOf(SOURCES))
-    mode = fields.String(load_default="keyword", validate=validate.OneOf(MODES))
-    filters = FiltersField(load_default=dict, metadata={"example": {"year": {"gt": 2020}}})
+    source = fields.String(required=True, validate=validate.Regexp(NAME.pattern + r"\Z"))
+
+
+class SearchSweepSchema(Schema):
+    """Removes what has stood in the query log for as long as the tenant keeps it."""
 
 
 class DocumentPutSchema(Schema):

@@ -113,7 +113,14 @@ def test_an_answer_of_all_sources_is_whole() -> None:
         "id": "documents-a", "source": "documents", "title": "A", "snippet": "«a»", "url": None,
         "score": pytest.approx(1 / 61), "ranks": {"documents": 1},
     }  # fmt: skip
-    assert whole["sources"][1] == {"name": "messages", "status": "ok", "took_ms": 40, "hits": 1, "error": None, "notes": []}
+    assert whole["sources"][1] == {
+        "name": "messages",
+        "status": "ok",
+        "took_ms": 40,
+        "hits": 1,
+        "error": None,
+        "notes": [],
+    }
 
 
 def test_a_silent_source_is_pending_before_the_deadline_and_timed_out_after() -> None:
