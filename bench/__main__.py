@@ -53,6 +53,7 @@ _ALL: tuple[tuple[click.Command, dict[str, int]], ...] = (
     (engine.fairness, {"backlog": 20_000, "peer_backlog": 500, "samples": 10}),
     (engine.waits, {"jobs": 20}),
     (domains.streams, {"clients": 10}),
+    (domains.search_sources, {"searches": 5}),
     (engine.growth, {"rows": 10_000, "tenants": 20, "jobs": 200, "rounds": 1}),
     (engine.waiters, {"clients": 50}),
     (domains.broadcast, {"mails": 600, "peer_mails": 100, "rounds": 1}),

@@ -69,6 +69,11 @@ def _streams(found: Any) -> tuple[str, bool]:
     return f"{milliseconds(added)}, {held:.0f} MiB with {found['clients']:,}", added < 0.05 and held < 500
 
 
+def _search_sources(found: Any) -> tuple[str, bool]:
+    added = found["search"]["p95"] - found["slowest"]["p95"]
+    return f"{milliseconds(found['search']['p95'])}: {milliseconds(added)} more", added <= 0.05
+
+
 def _growth(found: Any) -> tuple[str, bool]:
     ratio = found["ratio"]["together"]
     return f"{ratio:.2f}× with {found['finished']:,} finished and {found['tenants']:,} tenants", ratio <= 1.3
@@ -106,6 +111,12 @@ _AIMS: tuple[tuple[str, str, str, Callable[[Any], tuple[str, bool]]], ...] = (
         "first word of completions that stream at once on one worker, added",
         "p95 under 50 ms, under 500 MB",
         _streams,
+    ),
+    (
+        "search_sources",
+        "search over five sources, p95",
+        "at most the slowest answering source's + 50 ms",
+        _search_sources,
     ),
     ("growth", "cost per job with a long history and many tenants", "at most 1.3× of empty", _growth),
     ("waiters", "open streams or long polls on one web process", "under 300 MB, p95 wake-up under 200 ms", _waiters),

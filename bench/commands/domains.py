@@ -49,6 +49,24 @@ def streams(clients: int) -> None:
     report.keep({"streams": found})
 
 
+@click.command("search-sources")
+@click.option("--searches", default=200, show_default=True, help="Searches, one after the other.")
+def search_sources(searches: int) -> None:
+    """A search over five HTTP sources beside the slowest of them asked directly: what the platform adds."""
+    from bench import search_sources as benchmark
+    from bench.ground import ground
+
+    with ground() as servers, Progress(console=report.console, transient=True) as progress:
+        found = benchmark.measure(servers, searches, progress)
+    report.show(
+        f"{searches:,} searches over {len(benchmark.DELAYS_MS)} sources that take {', '.join(map(str, benchmark.DELAYS_MS))} ms",
+        ("seconds", "p50", "p95"),
+        [(name, found[name]["p50"], found[name]["p95"]) for name in ("slowest", "search", "added")],
+    )
+    report.console.print(f"searches that were not answered by every source: {found['partial']}")
+    report.keep({"search_sources": found})
+
+
 @click.command()
 @click.option("--subscriptions", default=10_000, show_default=True, help="Subscriptions that are due at once.")
 @click.option("--events", default=1_000_000, show_default=True, help="Usage events that are summed.")
