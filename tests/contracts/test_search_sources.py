@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from domain.destinations import parse_networks
 from domain.errors import JobError, Permanent, RateLimited, Transient
 from domain.ids import new_id
 from domain.search.query import Found, Query
-from domain.search.wire import ANSWER_LIMIT, SNIPPET_LIMIT, TITLE_LIMIT
+from domain.search.wire import ANSWER_LIMIT, SNIPPET_LIMIT, TITLE_LIMIT, Malformed, read_answer
 from providers.search import Endpoint, ask
 from tests.contracts.source_double import SourceDouble, hits, source_double
 
@@ -185,3 +187,23 @@ def test_nothing_of_an_answer_is_in_the_error(asking: Callable[..., Found]) -> N
         asking({"hits": [{"id": "a", "title": {"secret": "sesame"}}]})
 
     assert "sesame" not in json.dumps([refused.value.detail, refused.value.job_code])
+
+
+def test_the_schema_that_is_published_fits_what_is_said(double: SourceDouble) -> None:
+    schema = json.loads((Path(__file__).parents[2] / "docs" / "search-source.schema.json").read_text())
+    question, answer = ({**schema, "$ref": f"#/$defs/{name}"} for name in ("question", "answer"))
+    Draft202012Validator.check_schema(schema)
+
+    ask(
+        Endpoint("wiki", double.source("schema"), "X-Key", None), Query(new_id(), "travel", 50, "semantic", {"a": 1}),
+        allowed=LOOPBACK, seconds=20,
+    )  # fmt: skip
+
+    Draft202012Validator(question).validate(double.asked[-1][2])
+    fits = Draft202012Validator(answer)
+    fits.validate(hits("a", "b", url="https://example.com/", canonical_id="x"))
+    fits.validate({"hits": [{"id": "a", "more": 1}], "took": 5})
+    for bad in ({}, {"hits": {}}, {"hits": [{}]}, {"hits": [{"id": 5}]}, {"hits": [{"id": "a", "title": 5}]}):
+        assert not fits.is_valid(bad)
+        with pytest.raises(Malformed):
+            read_answer(json.dumps(bad).encode(), "wiki", 50)
