@@ -169,7 +169,7 @@ def test_an_answer_outlives_its_job(library: Caller, engine_tenancy: Tenancy) ->
         ({"q": "x", "sources": ["moon"]}, "/sources/0"),
         ({"q": "x", "sources": []}, "/sources"),
         ({"q": "x", "timeout_ms": 30_001}, "/timeout_ms"),
-        ({"q": "x", "mode": "semantic"}, "/mode"),
+        ({"q": "x", "mode": "psychic"}, "/mode"),
     ],
 )
 def test_a_bad_search_is_refused_and_makes_no_job(caller: Caller, body: dict[str, Any], pointer: str) -> None:
