@@ -115,11 +115,10 @@ def _answer(context: JobContext, search: Search, asked: Query, source: Source) -
         return "unauthorized", _NOTHING, None
     if asked.filters and not source.filterable:
         return "skipped", _NOTHING, None
+    if datetime.now(UTC) >= search.deadline_at:
+        return "timeout", _NOTHING, None
     try:
-        if datetime.now(UTC) >= search.deadline_at:
-            return "timeout", _NOTHING, None
         found = source.find(context, asked, search.deadline_at)
-        return "ok", found, found.degraded
     except Unanswered as error:
         return error.status, _NOTHING, error.code
     except DBAPIError as error:
@@ -127,6 +126,7 @@ def _answer(context: JobContext, search: Search, asked: Query, source: Source) -
             raise
         context.log.warning("search.source_failed", search_id=str(search.id), exc_info=True)
         return "error", _NOTHING, "source_failed"
+    return "ok", found, found.degraded
 
 
 def _allowed(context: JobContext, source: Source) -> bool:

@@ -9,7 +9,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 from domain.search.filters import BadFilters, parse
 from domain.search.query import MODES
 
-SOURCES = ("documents", "messages")
+SOURCES = ("documents", "messages", "invoices", "users")
 
 
 class FiltersField(fields.Dict):
@@ -46,15 +46,3 @@ class SearchSourceSchema(Schema):
     source = fields.String(required=True, validate=validate.OneOf(SOURCES))
     mode = fields.String(load_default="keyword", validate=validate.OneOf(MODES))
     filters = FiltersField(load_default=dict, metadata={"example": {"year": {"gt": 2020}}})
-
-
-class DocumentPutSchema(Schema):
-    """A document to find later. `external_id` is the tenant's own name for it."""
-
-    external_id = fields.String(required=True, validate=validate.Length(min=1, max=200))
-    title = fields.String(required=True, validate=validate.Length(min=1, max=1000))
-    body = fields.String(required=True, validate=validate.Length(max=500_000))
-    url = fields.Url(load_default=None, allow_none=True, schemes={"http", "https"})
-    language = fields.String(
-        load_default="simple", validate=validate.OneOf(["simple", "english", "german", "french", "spanish"])
-    )
