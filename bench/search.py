@@ -13,6 +13,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -79,10 +80,10 @@ def measure(ground: Ground, documents: int, questions: int, progress: Progress) 
         }
         recalls: list[float] = []
         for q, vector in zip(asked, vectors, strict=True):
-            taken["keyword"].append(_timed(lambda q=q: _keyword(context, q)))
-            taken["by hand (GIN)"].append(_timed(lambda q=q: _gin(peer, tenant, q)))
-            taken["hybrid"].append(_timed(lambda q=q, vector=vector: _hybrid(context, q, vector)))
-            taken["semantic, exact by hand"].append(_timed(lambda vector=vector: _exact(peer, tenant, vector, "%")))
+            taken["keyword"].append(_timed(partial(_keyword, context, q)))
+            taken["by hand (GIN)"].append(_timed(partial(_gin, peer, tenant, q)))
+            taken["hybrid"].append(_timed(partial(_hybrid, context, q, vector)))
+            taken["semantic, exact by hand"].append(_timed(partial(_exact, peer, tenant, vector, "%")))
             recalls.append(_recall(context, peer, tenant, vector))
             progress.advance(task)
         sizes = _sizes(peer)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from psycopg.errors import ProgramLimitExceeded
-from sqlalchemy import Boolean, func, literal_column
+from sqlalchemy import Boolean, Table, func, literal_column
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
@@ -19,7 +19,7 @@ from models.tenant.documents import MARK_DUE
 from web.context import principal, tenancy, tenant_id
 from web.job_submissions import of_this_request
 
-TABLE = Document.__table__
+TABLE = cast("Table", Document.__table__)
 SHOWN = tuple(TABLE.c[name] for name in (
     "id", "external_id", "title", "url", "language", "metadata", "version", "created_at", "updated_at",
 ))  # fmt: skip
@@ -60,12 +60,12 @@ def put(
         },
     ).returning(*SHOWN, TABLE.c.body, literal_column("xmax = 0", Boolean).label("created"))  # fmt: skip
     try:
-        stored = {row["external_id"]: dict(row) for row in session.execute(statement).mappings()}
+        rows_stored = session.execute(statement).mappings().all()
     except OperationalError as error:
         if isinstance(error.orig, ProgramLimitExceeded):
             raise TooLarge from None
         raise
-    return stored
+    return {row["external_id"]: {str(name): value for name, value in row.items()} for row in rows_stored}
 
 
 def mark(session: Session, stored: Mapping[str, Mapping[str, Any]], chosen: SearchIndexing) -> bool:

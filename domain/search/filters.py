@@ -97,7 +97,8 @@ class BadFilters(ValueError):
 
 def conditions(filters: Sequence[Filter], column: str = "metadata") -> tuple[str, Mapping[str, Any]]:
     """SQL that a document's metadata must fulfil, and its parameters by name; no field or value stands in the text itself."""
-    parts, parameters = ["true"], {}
+    parts = ["true"]
+    parameters: dict[str, Any] = {}
     for number, each in enumerate(filters):
         name, value = f"filter_field_{number}", f"filter_value_{number}"
         parameters[name] = each.field

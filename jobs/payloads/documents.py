@@ -17,7 +17,7 @@ class MetadataField(fields.Dict):
         super().__init__(keys=fields.String(), **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        loaded = super()._deserialize(value, attr, data, **kwargs)
+        loaded: dict[str, Any] = super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]  # marshmallow's
         if len(loaded) > MOST_FIELDS:
             raise ValidationError(f"Has more than {MOST_FIELDS} fields.")
         faults = {
@@ -26,7 +26,7 @@ class MetadataField(fields.Dict):
             if (fault := fault_of_field(name) or fault_of_value(each))
         }
         if faults:
-            raise ValidationError(faults)  # type: ignore[arg-type]  # messages by field
+            raise ValidationError(faults)
         return loaded
 
 

@@ -16,11 +16,11 @@ class FiltersField(fields.Dict):
     """Conditions on the metadata of documents, as `domain.search.filters` reads them."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        loaded = super()._deserialize(value, attr, data, **kwargs)
+        loaded: dict[str, Any] = super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]  # marshmallow's
         try:
             parse(loaded)
         except BadFilters as error:
-            raise ValidationError(dict(error.faults)) from None  # type: ignore[arg-type]  # a mapping of messages by field
+            raise ValidationError(dict(error.faults)) from None
         return loaded
 
 

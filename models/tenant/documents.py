@@ -7,7 +7,17 @@ from typing import Any
 from uuid import UUID
 
 from pgvector.sqlalchemy import Vector
-from sqlalchemy import Boolean, Computed, ForeignKeyConstraint, Index, Text, UniqueConstraint, func, text
+from sqlalchemy import (
+    Boolean,
+    Computed,
+    ForeignKeyConstraint,
+    Index,
+    Text,
+    UniqueConstraint,
+    func,
+    literal_column,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB, REGCONFIG, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -92,8 +102,11 @@ class DocumentEmbedding(TenantBase):
         Index("ix_document_embeddings_due", "tenant_id", "due_at", postgresql_where=text("due_at IS NOT NULL")),
         *(
             Index(
-                f"ix_document_embeddings_{size}", text(f"(embedding::vector({size})) vector_cosine_ops"),
-                postgresql_using="hnsw", postgresql_where=text(f"dimensions = {size}"),
+                f"ix_document_embeddings_{size}",
+                literal_column(f"((embedding)::vector({size}))").label("vector"),
+                postgresql_using="hnsw",
+                postgresql_ops={"vector": "vector_cosine_ops"},
+                postgresql_where=text(f"dimensions = {size}"),
             )
             for size in INDEXED_DIMENSIONS
         ),

@@ -97,7 +97,7 @@ def get_document(external_id: str) -> Response:
         found = session.execute(select(*SHOWN, TABLE.c.body).where(_named(external_id))).mappings().first()
     if found is None:
         raise _no_document(external_id)
-    return _shown(found)
+    return _shown({str(name): value for name, value in found.items()})
 
 
 @blueprint.route("/search/documents/<path:external_id>", methods=["DELETE"])
