@@ -56,6 +56,7 @@ _ALL: tuple[tuple[click.Command, dict[str, int]], ...] = (
     (domains.search_sources, {"searches": 5}),
     (engine.growth, {"rows": 10_000, "tenants": 20, "jobs": 200, "rounds": 1}),
     (engine.waiters, {"clients": 50}),
+    (domains.search, {"documents": 2000, "questions": 5}),
     (domains.broadcast, {"mails": 600, "peer_mails": 100, "rounds": 1}),
     (engine.recovery, {"rounds": 1}),
     (platform.down_tenant, {"clients": 5, "seconds": 2, "rounds": 1}),

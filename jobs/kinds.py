@@ -29,6 +29,7 @@ from jobs.payloads.billing import (
     WebhookSweepSchema,
 )
 from jobs.payloads.completions import CompletionCreateSchema, CompletionVerifySchema, EmbeddingCreateSchema
+from jobs.payloads.documents import DocumentEmbedSchema, DocumentReindexSchema
 from jobs.payloads.events import EventHandleSchema, WebhookDeliverSchema
 from jobs.payloads.fleet import FleetDriftSchema, FleetMigrateSchema
 from jobs.payloads.isolation import VerifyIsolationSchema
@@ -167,6 +168,14 @@ KINDS: dict[str, Kind] = {
         Kind(
             "embedding.create", "completions", EmbeddingCreateSchema, "completion:create", PROVIDER_RETRY,
             timedelta(minutes=10), batchable=False,
+        ),
+        Kind(
+            "document.embed", "completions", DocumentEmbedSchema, None, PROVIDER_RETRY, timedelta(minutes=10), -5,
+            batchable=False, retention=timedelta(days=1),
+        ),
+        Kind(
+            "document.reindex", "completions", DocumentReindexSchema, None, PROVIDER_RETRY, timedelta(hours=2), -10,
+            batchable=False,
         ),
         Kind("search.query", "search", SearchQuerySchema, "search:create", QUICK_RETRY, timedelta(seconds=60), 5),
         # Not batched: in one message they would answer one after the other, and a slow one would hold up the others.

@@ -11,6 +11,7 @@ MODULES = (
     "accounts",
     "billing",
     "completions",
+    "documents",
     "embeddings",
     "events",
     "fleet",

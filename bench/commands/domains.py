@@ -85,3 +85,24 @@ def billing(subscriptions: int, events: int, webhooks: int) -> None:
     answered = [(name, seconds * 1e3) for name, seconds in found["webhooks"]["seconds"].items()]
     report.show(f"milliseconds until a webhook is answered, {benchmark.SENDERS} senders", ("spread", "ms"), answered)
     report.keep({"billing": found})
+
+
+@click.command()
+@click.option("--documents", default=100_000, show_default=True, help="Of one tenant; others share its database.")
+@click.option("--questions", default=200, show_default=True, help="Each asked in every way, one way after another.")
+def search(documents: int, questions: int) -> None:
+    """Searches of documents by words and by meaning beside the same SQL by hand, and the recall of filtered ones."""
+    from bench import search as benchmark
+    from bench.ground import ground
+
+    with ground() as servers, Progress(console=report.console, transient=True) as progress:
+        found = benchmark.measure(servers, documents, questions, progress)
+    report.show(
+        f"milliseconds for a search of {documents:,} documents in a shared database",
+        ("way", "p50", "p95"),
+        [(name, each["p50"] * 1e3, each["p95"] * 1e3) for name, each in found["seconds"].items()],
+    )
+    report.console.print(f"recall of the {benchmark.NEAREST} nearest at 1 in {benchmark.RARE}: {found['recall']:.3f}")
+    report.console.print(f"documents stored in a second, with their words: {found['stored_per_second']:,.0f}")
+    report.console.print(f"MiB: {', '.join(f'{name} {size:,.0f}' for name, size in found['mib'].items())}")
+    report.keep({"search": found})

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from domain.destinations import Network, parse_destination
 from domain.errors import FieldError, InvalidPayload
-from domain.search.sources import NAME, RESERVED
+from domain.search.sources import NAME, OWN
 
 HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 """A header's name (RFC 9110, section 5.6.2)."""
@@ -28,7 +28,7 @@ def faults(name: str, header_name: str, secret: str | None) -> list[FieldError]:
     found: list[FieldError] = []
     if not NAME.fullmatch(name):
         found.append(FieldError("/name", "invalid", "Lower case letters, digits, dashes and underscores; at most 50."))
-    elif name in RESERVED:
+    elif name in OWN:
         found.append(FieldError("/name", "reserved", "The platform's own source has this name."))
     if not HEADER.fullmatch(header_name) or header_name.lower() in _OURS:
         found.append(FieldError("/header_name", "invalid", "Is not a header that a credential can be sent in."))

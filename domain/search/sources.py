@@ -12,11 +12,10 @@ from domain.search.fusion import DEFAULT_WEIGHT
 OWN: Mapping[str, str | None] = {
     "documents": None,
     "messages": "notification:read",
+    "invoices": "invoice:read",
+    "users": "user:read",
 }
 """The platform's own sources, and what a caller needs beside `search:create` because they show another resource's rows."""
-
-RESERVED = frozenset({"documents", "invoices", "messages", "users"})
-"""Names that no tenant can take."""
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")
 

@@ -51,15 +51,3 @@ class SearchSourceSchema(Schema):
 
 class SearchSweepSchema(Schema):
     """Removes what has stood in the query log for as long as the tenant keeps it."""
-
-
-class DocumentPutSchema(Schema):
-    """A document to find later. `external_id` is the tenant's own name for it."""
-
-    external_id = fields.String(required=True, validate=validate.Length(min=1, max=200))
-    title = fields.String(required=True, validate=validate.Length(min=1, max=1000))
-    body = fields.String(required=True, validate=validate.Length(max=500_000))
-    url = fields.Url(load_default=None, allow_none=True, schemes={"http", "https"})
-    language = fields.String(
-        load_default="simple", validate=validate.OneOf(["simple", "english", "german", "french", "spanish"])
-    )

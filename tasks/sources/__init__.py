@@ -8,7 +8,7 @@ from datetime import datetime
 
 from domain.search.query import Found, Query
 from jobs.context import JobContext
-from tasks.sources import documents, messages
+from tasks.sources import documents, invoices, messages, users
 
 Find = Callable[[JobContext, Query, datetime], Found]
 """Takes the searching job's context, what is asked and until when; gives hits best first. Raises `Unanswered`.
@@ -30,4 +30,6 @@ class Source:
 SOURCES: Mapping[str, Source] = {
     "documents": Source(documents.find, filterable=True),
     "messages": Source(messages.find),
+    "invoices": Source(invoices.find),
+    "users": Source(users.find),
 }

@@ -13,6 +13,9 @@ from sqlalchemy.orm import Session
 from domain.search.query import Unanswered
 from jobs.context import JobContext
 
+SNIPPET = 'StartSel=«, StopSel=», MaxWords=30, MinWords=10, MaxFragments=2, FragmentDelimiter=" … "'
+"""How PostgreSQL shows what matched. Guillemets of the text itself are taken out first, so a mark is always a match."""
+
 _QUERY_CANCELED = "57014"
 _LIMIT_TIME = text("SELECT set_config('statement_timeout', :milliseconds, true)")
 

@@ -17,6 +17,7 @@ from bus.services import SERVICES, call
 from domain.errors import InvalidArguments, Permanent, ServiceDenied
 from domain.identity.principals import Principal
 from domain.ids import new_id
+from domain.search.sources import OWN
 from jobs.context import JobContext
 from jobs.handlers import HANDLERS
 from jobs.queries import get, page
@@ -73,7 +74,7 @@ def test_the_log_keeps_what_the_tenant_lets_it(
 
     [row] = rows(context)
     assert (row.log, row.query) == (level, kept)
-    assert len(rows(context, SearchResult)) == 2
+    assert len(rows(context, SearchResult)) == len(OWN)
     [event] = [each for each in _events(context) if each.type == "search.requested"]
     assert event.data["search"]["q"] == (kept or None)
 
@@ -212,12 +213,12 @@ def test_a_job_searches_once_in_its_callers_name_and_reads_the_answer(as_user: C
     with pytest.raises(Permanent):
         call(context, "search_answer", search_id=search_id)
     children = page(context.tenancy, context.tenant_id, filters={"parent_id": search_id})
-    assert len(children) == 2
+    assert len(children) == len(OWN)
     for row in children:
         HANDLERS["search.source"](*claim_context(context.tenancy, row["id"], context.principal))
     seen = call(context, "search_answer", search_id=search_id)
     assert (seen["complete"], {each["name"]: each["status"] for each in seen["sources"]}) == (
-        True, {"documents": "ok", "messages": "unauthorized"},
+        True, {name: "ok" if permission is None else "unauthorized" for name, permission in OWN.items()},
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 
 from config.settings import Settings
-from domain.search.sources import MOST_REGISTERED
+from domain.search.sources import MOST_REGISTERED, OWN
 from providers.circuits import FAILURES_TO_OPEN
 from tenancy.access import Tenancy
 from tests.contracts.source_double import SourceDouble, hits, source_double
@@ -100,7 +100,7 @@ def test_a_registered_source_is_asked_beside_the_platforms_own(
     answered = searched(searcher, engine, {})
 
     assert answered.status_code == 200
-    assert by_name(answered.json) == {"documents": ("ok", None), "messages": ("ok", None), "wiki": ("ok", None)}
+    assert by_name(answered.json) == {name: ("ok", None) for name in (*OWN, "wiki")}
     assert sorted(ids(answered.json)) == ["bus", "d", "train"]
     assert (answered.json["partial"], answered.json["total"]) == (False, 3)
     _, headers, asked = next(each for each in reversed(double.asked) if each[0] == f"/wiki-{searcher.tenant_id}")
@@ -118,7 +118,7 @@ def test_a_search_asks_each_source_once(
 
     run(engine, searcher.tenant_id, UUID(asked.json["search_id"]))
 
-    assert run_queued(engine, searcher.tenant_id, "search.source") == 3
+    assert run_queued(engine, searcher.tenant_id, "search.source") == len(OWN) + 1
     assert len(double.questions(f"wiki-{searcher.tenant_id}")) == 1
 
 
@@ -128,7 +128,7 @@ def test_a_source_that_answers_before_the_question_is_written_down_counts(
     register("wiki", hits("train"))
     asked = searcher.post(SEARCH, json=PATIENT, headers=ASYNC)
 
-    assert run_queued(engine, searcher.tenant_id, "search.source") == 3
+    assert run_queued(engine, searcher.tenant_id, "search.source") == len(OWN) + 1
 
     answered = searcher.get(asked.headers["Location"])
     assert (ids(answered.json), answered.json["partial"]) == (["train"], False)
@@ -310,7 +310,7 @@ def test_a_disabled_source_is_asked_by_nobody(
     unnamed = searched(searcher, engine, {}).json
 
     assert by_name(named) == {"wiki": ("skipped", "source_disabled"), "good": ("ok", None)}
-    assert set(by_name(unnamed)) == {"documents", "messages", "good"}
+    assert set(by_name(unnamed)) == {*OWN, "good"}
     assert double.questions(f"wiki-{searcher.tenant_id}") == []
 
 
