@@ -54,7 +54,8 @@ def found(figures: dict[str, Any], word: str) -> Row:
 
 
 def test_every_aim_stands_in_the_table_and_is_met_at_its_very_bound() -> None:
-    assert [row.verdict for row in rows(MET)] == ["yes"] * 10
+    assert {row.verdict for row in rows(MET)} == {"yes"}
+    assert len(rows(MET)) == len(rows({}))
 
 
 @pytest.mark.parametrize(("word", "figures"), SHORT)
