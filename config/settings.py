@@ -132,6 +132,7 @@ class Settings(BaseSettings):
 
     webhook_private_networks: Annotated[str, _networks()] = Field("", alias="NEXUS_WEBHOOK_PRIVATE_NETWORKS")
     llm_private_networks: Annotated[str, _networks()] = Field("", alias="NEXUS_LLM_PRIVATE_NETWORKS")
+    search_private_networks: Annotated[str, _networks()] = Field("", alias="NEXUS_SEARCH_PRIVATE_NETWORKS")
 
     tenant_private_networks: Annotated[str, _networks()] = Field("", alias="NEXUS_TENANT_PRIVATE_NETWORKS")
 

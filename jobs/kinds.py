@@ -36,6 +36,7 @@ from jobs.payloads.completions import (
     CompletionVerifySchema,
     EmbeddingCreateSchema,
 )
+from jobs.payloads.documents import DocumentEmbedSchema, DocumentReindexSchema
 from jobs.payloads.events import EventHandleSchema, WebhookDeliverSchema
 from jobs.payloads.fleet import FleetDriftSchema, FleetMigrateSchema
 from jobs.payloads.isolation import VerifyIsolationSchema
@@ -48,7 +49,7 @@ from jobs.payloads.notifications import (
     NotificationReportSchema,
     NotificationSendSchema,
 )
-from jobs.payloads.search import SearchQuerySchema, SearchSourceSchema
+from jobs.payloads.search import SearchQuerySchema, SearchSourceSchema, SearchSweepSchema
 from jobs.payloads.system import PingSchema, TenantCompensateSchema, TenantProvisionSchema
 from jobs.payloads.tenants import (
     TenantChangeTierSchema,
@@ -182,8 +183,20 @@ KINDS: dict[str, Kind] = {
             "embedding.create", "completions", EmbeddingCreateSchema, "completion:create", PROVIDER_RETRY,
             timedelta(minutes=10), batchable=False,
         ),
+        Kind(
+            "document.embed", "completions", DocumentEmbedSchema, None, PROVIDER_RETRY, timedelta(minutes=10), -5,
+            batchable=False, retention=timedelta(days=1),
+        ),
+        Kind(
+            "document.reindex", "completions", DocumentReindexSchema, None, PROVIDER_RETRY, timedelta(hours=2), -10,
+            batchable=False,
+        ),
         Kind("search.query", "search", SearchQuerySchema, "search:create", QUICK_RETRY, timedelta(seconds=60), 5),
-        Kind("search.source", "search", SearchSourceSchema, None, QUICK_RETRY, timedelta(seconds=60), 5),
+        # Not batched: in one message they would answer one after the other, and a slow one would hold up the others.
+        Kind(
+            "search.source", "search", SearchSourceSchema, None, QUICK_RETRY, timedelta(seconds=60), 6, batchable=False,
+        ),
+        Kind("search.sweep", "default", SearchSweepSchema, None, UPKEEP_RETRY, timedelta(minutes=10), -10),
         Kind("webhook.process", "webhooks", WebhookProcessSchema, None, PROVIDER_RETRY),
         Kind(
             "webhook.deliver", "webhooks", WebhookDeliverSchema, None, WEBHOOK_RETRY, timedelta(seconds=60),

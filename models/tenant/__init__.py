@@ -5,7 +5,7 @@ from models.tenant.api_call_logs import ApiCallLog
 from models.tenant.applied_jobs import AppliedJob
 from models.tenant.audit_outbox import AuditNote
 from models.tenant.billing import Balance, Customer, Plan, Subscription, SubscriptionChange
-from models.tenant.documents import Document
+from models.tenant.documents import Document, DocumentEmbedding, DocumentWord, SearchIndexing
 from models.tenant.invoices import CreditNote, CreditNoteCounter, Invoice, InvoiceCounter, InvoiceLine
 from models.tenant.llm import LlmBudget, LlmMinute, LlmOpenCall, LlmPrice
 from models.tenant.messages import Message, MessageAttempt, MessageEvent
@@ -21,7 +21,7 @@ from models.tenant.notifications import (
 )
 from models.tenant.payments import Payment, PaymentAttempt, PaymentMethod
 from models.tenant.recipients import Recipient, RecipientDevice
-from models.tenant.searches import Search, SearchResult
+from models.tenant.searches import Search, SearchResult, SearchSource
 from models.tenant.usage import Charge, Meter, UsageCursor, UsageEvent
 
 __all__ = [
@@ -36,6 +36,8 @@ __all__ = [
     "CreditNoteCounter",
     "Customer",
     "Document",
+    "DocumentEmbedding",
+    "DocumentWord",
     "Invoice",
     "InvoiceCounter",
     "InvoiceLine",
@@ -57,7 +59,9 @@ __all__ = [
     "Recipient",
     "RecipientDevice",
     "Search",
+    "SearchIndexing",
     "SearchResult",
+    "SearchSource",
     "Subscription",
     "SubscriptionChange",
     "Suppression",
