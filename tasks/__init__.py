@@ -9,7 +9,9 @@ from config.settings import Settings
 
 MODULES = (
     "accounts",
+    "audit",
     "billing",
+    "completion_sweeps",
     "completions",
     "documents",
     "embeddings",

@@ -86,7 +86,7 @@ def seal_of(path: str, filters: Mapping[str, Any]) -> bytes:
     """The key that authenticates cursors of the caller's list at `path`: the platform's oldest master key, bound to the list."""
     who = g.get("principal")
     place = [path, str(who and (who.tenant_id or who.subject)), sorted(filters.items())]
-    return hmac.digest(tenancy().ring.oldest, b"cursor\0" + json.dumps(place, default=str).encode(), hashlib.sha256)
+    return hmac.digest(tenancy().ring.origin, b"cursor\0" + json.dumps(place, default=str).encode(), hashlib.sha256)
 
 
 def write_cursor(last: UUID, seal: bytes) -> str:

@@ -112,6 +112,9 @@ class QuotasUpdateSchema(Schema):
         load_default=None, allow_none=True, strict=True, validate=validate.Range(min=0, max=_MOST),
         metadata={"description": "Keys that are not revoked.", "example": 10},
     )  # fmt: skip
+    schedules = fields.Integer(
+        load_default=None, allow_none=True, strict=True, validate=validate.Range(min=0, max=_MOST), metadata={"example": 100}
+    )  # fmt: skip
 
 
 class QuotasSchema(QuotasUpdateSchema):
@@ -124,7 +127,7 @@ class QuotasSchema(QuotasUpdateSchema):
         Schema.from_dict(
             {
                 name: fields.Integer(required=True)
-                for name in ("jobs_per_day", "storage_bytes", "members", "api_keys", "concurrent_jobs")
+                for name in ("jobs_per_day", "storage_bytes", "members", "api_keys", "schedules", "concurrent_jobs")
             },
             name="QuotaUseSchema",
         ),

@@ -17,6 +17,7 @@ from domain.identity.principals import system
 from domain.ids import new_id
 from jobs.submit import NewJob, submit
 from tenancy.access import Tenancy
+from tenancy.audit.sealing import seal_waiting
 from tenancy.scopes import tenant_scope
 from tests.integration.web.callers import Caller
 from tests.integration.web.engine import run, run_queued
@@ -168,8 +169,18 @@ def _archive(caller: Caller, engine: Tenancy, _: Ids) -> Ids:
 
 Maker = Callable[[Caller, Tenancy, Ids], Ids]
 
+
+def _audit_export(caller: Caller, engine: Tenancy, _: Ids) -> Ids:
+    asked = _made(caller, "/audit/exports", {})["id"]
+    while seal_waiting(engine.platform):
+        continue
+    run(engine, caller.tenant_id, UUID(asked))
+    return {"export_id": asked}
+
+
 POSSESSIONS: tuple[Maker, ...] = (
     _tenant, _document, _job, _schedule, _endpoint, _invoice, _notification, _audience, _llm, _search, _identity, _group, _archive,
+    _audit_export,
 )  # fmt: skip
 """Each makes something that the caller's tenant owns and gives its ids by the names that paths use; it gets those so far."""
 
