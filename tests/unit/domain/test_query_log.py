@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.search.log import logged
@@ -26,12 +26,14 @@ def test_what_points_at_a_person_or_opens_something_is_taken_out(text: str, kept
     assert logged(text, "redacted") == kept
 
 
+@settings(deadline=None)
 @given(st.text(max_size=1000))
 def test_full_keeps_all_and_off_nothing(text: str) -> None:
     assert logged(text, "full") == text
     assert logged(text, "off") is None
 
 
+@settings(deadline=None)
 @given(st.integers(10**4, 10**18), st.text("abc ", max_size=10))
 def test_no_long_number_is_ever_kept(number: int, around: str) -> None:
     assert str(number) not in (logged(f"{around} {number} {around}", "redacted") or "")
