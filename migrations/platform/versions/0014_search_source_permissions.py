@@ -5,7 +5,7 @@ from __future__ import annotations
 from migrations.roles import permit_system_roles
 
 revision = "0014"
-down_revision = "0017"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql
 from migrations.rls import protect, tenant_rows
 
 revision = "0005"
-down_revision = "0009"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
