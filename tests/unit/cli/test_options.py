@@ -10,7 +10,7 @@ import click
 import pytest
 
 from cli.errors import CommandFailed
-from cli.jobs import read_payload, read_time
+from cli.options import read_payload, read_time
 from cli.login import choose
 
 ACME = {"id": "1", "name": "Acme", "state": "active"}
