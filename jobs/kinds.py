@@ -41,7 +41,7 @@ from jobs.payloads.notifications import (
     NotificationSendSchema,
 )
 from jobs.payloads.search import SearchQuerySchema, SearchSourceSchema
-from jobs.payloads.system import PingSchema, TenantCompensateSchema, TenantProvisionSchema
+from jobs.payloads.system import PingSchema, PlatformBackupSchema, TenantCompensateSchema, TenantProvisionSchema
 from jobs.payloads.tenants import (
     TenantChangeTierSchema,
     TenantEraseSchema,
@@ -134,6 +134,7 @@ KINDS: dict[str, Kind] = {
             "platform.verify_isolation", "provisioning", VerifyIsolationSchema, None, QUICK_RETRY,
             timedelta(hours=6), batchable=False,
         ),
+        Kind("platform.backup", "provisioning", PlatformBackupSchema, None, UPKEEP_RETRY, timedelta(hours=12), batchable=False),
         Kind("notification.deliver", "notifications", NotificationDeliverSchema, "notification:create", PROVIDER_RETRY),
         Kind("notification.send", "notifications", NotificationSendSchema, "notification:create", PROVIDER_RETRY),
         Kind(

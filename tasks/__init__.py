@@ -17,6 +17,7 @@ MODULES = (
     "isolation",
     "keys",
     "notifications",
+    "recovery",
     "search",
     "system",
     "tenant_life",

@@ -8,20 +8,22 @@ from typing import Any, Literal, LiteralString
 from uuid import UUID
 
 import psycopg
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
-from domain.errors import NotNow, TenantUnavailable, Transient
+from domain.errors import TenantUnavailable, Transient
 from providers.storage import Bucket, open_bucket
+from tenancy.compatibility import refuse_misfits
 from tenancy.database import Database, Row, tenant_scope
 from tenancy.directory import TenantDirectory, TenantRecord
 from tenancy.engines import TenantEngines
+from tenancy.failures import meaning_of
 from tenancy.guard import refuse_privileges
 from tenancy.masters import open_ring
 from tenancy.outward import pin_of
-from tenancy.reach import Unreachable
+from tenancy.recovery.mark import refuse_half_restored
 from tenancy.vault import Vault
 
 PLATFORM_PATIENCE_SECONDS = 20.0
@@ -54,8 +56,12 @@ class Tenancy:
         )
 
     def check(self) -> None:
-        """Refuse to run under an account that row-level security does not bind. Raises `SettingsError`."""
+        """Refuse to run under an account that row-level security does not bind, on a platform that is half restored, or on a
+        schema that lacks what this version needs. Raises `SettingsError`.
+        """
         refuse_privileges(self.platform, self._variable)
+        refuse_half_restored(self.platform, self._variable)
+        refuse_misfits(self.platform, self._variable)
 
     def connect(self) -> psycopg.Connection[Any]:
         """A connection of one's own to the platform database, in autocommit, past any pooler: for advisory locks."""
@@ -74,7 +80,7 @@ class Tenancy:
         """A transaction in the tenant's database that sees that tenant's rows only.
 
         Raises `TenantUnavailable` if the tenant has no database yet or its data is being moved, `NotNow` if the database
-        cannot be connected to, and `Transient` if it goes away in the middle.
+        cannot be connected to or has yet to be migrated for what was asked, and `Transient` if it goes away in the middle.
         """
         with self._database(tenant_id) as database, database.session(tenant_scope(tenant_id)) as session:
             yield session
@@ -107,19 +113,11 @@ class Tenancy:
                 yield database
         except PoolTimeout:
             raise Transient("All connections to the tenant's database are in use.", code="tenant_busy") from None
-        except (DBAPIError, psycopg.OperationalError) as error:
-            cause = error.orig if isinstance(error, DBAPIError) else error
-            if isinstance(cause, Unreachable):
-                raise NotNow(
-                    "The tenant's database cannot be reached.",
-                    code="tenant_database_down",
-                    retry_after=cause.retry_after,
-                ) from error
-            if isinstance(error, DBAPIError) and not (
-                isinstance(error, OperationalError) or error.connection_invalidated
-            ):
+        except (DBAPIError, psycopg.OperationalError, psycopg.ProgrammingError) as error:
+            meaning = meaning_of(error, record.schema_version)
+            if meaning is None:
                 raise
-            raise Transient("The tenant's database cannot be reached.", code="tenant_database_down") from error
+            raise meaning from error
 
     def _pool_of(self, dsn: str, tier: str) -> AbstractContextManager[Database]:
         """The platform's pooler stands before the platform's servers, not before a tenant's own."""

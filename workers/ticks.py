@@ -14,11 +14,12 @@ from celery import Celery
 
 from domain.errors import UniqueKeyTaken
 from domain.identity.principals import system
+from jobs.recovery import submit_platform_backup
 from jobs.submit import NewJob, submit
 from jobs.tenant_life import submit_backups
 from tenancy.access import Tenancy
 from workers.runtime import runtime
-from workers.schedule import BACKUP_TICK, BILLING_TICK, SWEEP_TICK, USAGE_TICK
+from workers.schedule import BACKUP_TICK, BILLING_TICK, PLATFORM_BACKUP_TICK, SWEEP_TICK, USAGE_TICK
 
 _OPERATOR: LiteralString = "SELECT id FROM tenants WHERE is_operator AND state = 'active'"
 _DUE: LiteralString = "SELECT id FROM tenants WHERE billing_due_at <= now() AND state = 'active' LIMIT 10000"
@@ -32,6 +33,7 @@ def register(app: Celery) -> None:
     app.task(name=USAGE_TICK, ignore_result=True)(_tick_usage)
     app.task(name=SWEEP_TICK, ignore_result=True)(_tick_sweep)
     app.task(name=BACKUP_TICK, ignore_result=True)(_tick_backups)
+    app.task(name=PLATFORM_BACKUP_TICK, ignore_result=True)(_tick_platform_backups)
 
 
 def _tick_billing() -> int:
@@ -63,6 +65,10 @@ def submit_operators(tenancy: Tenancy, kind: str, payload: Mapping[str, Any]) ->
 
 def _tick_backups() -> int:
     return submit_backups(runtime().tenancy)
+
+
+def _tick_platform_backups() -> int:
+    return submit_platform_backup(runtime().tenancy, datetime.now(UTC))
 
 
 def submit_due_cycles(tenancy: Tenancy, now: datetime) -> int:
