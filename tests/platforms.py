@@ -23,9 +23,13 @@ from models.platform import User
 from tasks.recovery import back_up
 from tenancy.access import Tenancy
 from tenancy.bootstrap import prepare
+from tenancy.database import Database
+from tenancy.migrations import upgrade
+from tenancy.places import OwnDatabase
 from tenancy.provisioning import Provisioner, create_tenant
-from tenancy.scopes import user_scope
-from tenancy.servers import platform_database
+from tenancy.scopes import tenant_scope, user_scope
+from tenancy.servers import create_database as create_database_named
+from tenancy.servers import drop_database, grant_tables, platform_database, restrict_connect, with_database
 from tests.conftest import Cluster, claim_context, create_database, settings_for
 
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery"
@@ -147,3 +151,24 @@ def drop_databases(platform: Platform) -> None:
 def database_of(platform: Platform) -> str:
     """The name of its platform database."""
     return platform_database(platform.settings)
+
+
+def hold_behind(settings: Settings, tenancy: Tenancy, tenant_id: UUID, revision: str) -> None:
+    """Put a dedicated tenant, without its rows, to an older revision of the tenant schema."""
+    record = tenancy.record(tenant_id)
+    place = OwnDatabase(settings, tenant_id, record.vault, record.dsn)
+    owner_dsn = with_database(settings, place.database)
+    owner = Database(settings.owner_dsn, pool_size=1, application_name="test")
+    with owner.connect() as connection:
+        drop_database(connection, place.database)
+        create_database_named(connection, place.database)
+        database = Database(owner_dsn, pool_size=1, application_name="test")
+        upgrade("tenant", database, to=revision)
+        database.dispose()
+        restrict_connect(connection, place.database, place.role)
+        grant_tables(owner_dsn, place.role)
+    tenancy.platform.fetch(
+        "UPDATE tenants SET schema_version = %(revision)s, version = version + 1 WHERE id = %(id)s",
+        {"revision": revision, "id": tenant_id}, tenant_scope(tenant_id),
+    )  # fmt: skip
+    tenancy.directory.forget(tenant_id)
