@@ -6,6 +6,7 @@ flask-jwt-extended encodes and decodes; this module fixes the algorithm, chooses
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
