@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -77,8 +76,7 @@ def _servers(settings: Settings) -> Iterator[Settings]:
         kept = platform.home.secrets / "NEXUS_MASTER_KEYS"
         if not kept.exists():  # so that `nexus up` finds them on this home without being told
             write_private(kept, environment["NEXUS_MASTER_KEYS"])
-        os.environ.update(environment)
-        yield load()
+        yield load(**environment)
     finally:
         platform.stop()
 

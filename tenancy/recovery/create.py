@@ -110,7 +110,7 @@ class Creation:
 
     def _tenants(self, begun: _Begun, key: bytes) -> list[LeftOut]:
         """Each tenant that is not stored yet. One that is away is tried once more at the end, and then left out by name."""
-        stored = {each["tenant_id"] for each in begun.files}
+        stored = {each["tenant_id"] for each in begun.files if each["tenant_id"] is not None}
         left_out: dict[str, str] = {}
         waiting = [each for each in begun.tenants if each["id"] not in stored]
         for _ in range(2):

@@ -38,6 +38,17 @@ def test_the_newest_backup_is_always_kept_and_keeping_twice_changes_nothing(days
     assert kept({day: made[day] for day in left}, Keep(3, 2, 1)) == left
 
 
+@given(some.lists(some.integers(0, 40_000), unique=True, max_size=80))
+def test_pruning_after_every_backup_leaves_what_pruning_once_would(hours: list[int]) -> None:
+    made = {hour: NOON - timedelta(hours=hour) for hour in hours}
+    rule, left = Keep(4, 3, 2), dict[int, datetime]()
+    for hour in sorted(made, reverse=True):
+        left[hour] = made[hour]
+        left = {each: left[each] for each in kept(left, rule)}
+    assert set(left) == kept(made, rule)
+    assert len(left) <= 4 + 3 + 2
+
+
 def test_a_copy_has_ids_of_its_own_that_keep_their_time() -> None:
     original, one, other = new_id(), new_id(), new_id()
     made = copied_id(original, one)
