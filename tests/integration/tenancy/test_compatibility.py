@@ -67,7 +67,7 @@ def test_a_schema_that_only_grew_is_served_and_left_as_it_is(empty: Settings) ->
     ("statement", "named"),
     [
         ("ALTER TABLE webhook_endpoints DROP COLUMN description", "webhook_endpoints.description is not there"),
-        ("ALTER TABLE users ADD COLUMN birthday date NOT NULL", "users.birthday must be given"),
+        ("ALTER TABLE schedules ADD COLUMN birthday date NOT NULL", "schedules.birthday must be given"),
     ],
 )
 def test_a_schema_that_lost_or_demands_something_is_refused_in_one_line(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import io
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +26,7 @@ from tenancy.bootstrap import prepare
 from tenancy.recovery.create import Creation
 from tenancy.recovery.reading import unreadable
 from tenancy.recovery.restore import Restoration
+from tenancy.recovery.sealed import SealedWriter, opened
 from tenancy.recovery.store import HALF_MADE_DAYS, Store
 from tenancy.recovery.verify import Files
 from tenancy.vault import MasterRing
@@ -113,20 +116,34 @@ def test_no_file_of_a_backup_can_be_read_without_the_master_keys_which_are_in_no
     assert raised.value.job_code == "backup_not_genuine"
 
 
-@pytest.mark.parametrize("name", ["platform.backup", "tenants/{dedicated}.backup", "tenants/{pooled}.objects"])
 def test_a_backup_that_was_altered_or_cut_off_is_refused_before_anything_is_touched(
-    platform: Platform, cluster: Cluster, name: str
+    platform: Platform, cluster: Cluster
 ) -> None:
     backup_id = platform.back_up()
-    path = path_of(platform, backup_id, name.format(dedicated=platform.dedicated, pooled=platform.pooled))
-    whole = path.read_bytes()
     settings = emptied(platform, cluster)
-    for damaged in (whole[:-1], whole[: len(whole) // 2], whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:], b""):
-        path.write_bytes(damaged)
-        with pytest.raises(Permanent) as raised:
-            Restoration(settings, backup_id, nobody).run()
-        assert raised.value.job_code == "backup_damaged"
+    names = ("platform.backup", f"tenants/{platform.dedicated}.backup", f"tenants/{platform.pooled}.objects")
+    for path in (path_of(platform, backup_id, name) for name in names):
+        whole = path.read_bytes()
+        for damaged in (whole[:-1], whole[: len(whole) // 2], whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:], b""):
+            path.write_bytes(damaged)
+            with pytest.raises(Permanent) as raised:
+                Restoration(settings, backup_id, nobody).run()
+            assert raised.value.job_code == "backup_damaged"
+        path.write_bytes(whole)
     assert rows_of(platform.superuser, database_of(platform)) == {}
+
+
+def test_a_file_that_was_cut_off_between_two_chunks_does_not_open() -> None:
+    file, key = io.BytesIO(), b"k" * 32
+    writer = SealedWriter(file, key, "name")
+    for _ in range(4):
+        writer.write(os.urandom(1024 * 1024))
+    writer.finish()
+    whole, chunk = file.getvalue(), 20 + 2 * (4 + 1024 * 1024 + 16)
+    assert sum(map(len, opened(io.BytesIO(whole), key, "name"))) == 4 * 1024 * 1024
+    for broken, name in ((whole[:chunk], "name"), (whole, "another"), (whole[:20] + whole[chunk:], "name")):
+        with pytest.raises(Permanent):
+            list(opened(io.BytesIO(broken), key, name))
 
 
 def test_a_manifest_that_was_altered_is_refused(platform: Platform) -> None:
@@ -301,16 +318,16 @@ def test_a_backup_of_a_newer_version_is_refused(platform: Platform, cluster: Clu
 def test_every_table_can_be_read_by_a_backup_and_by_the_owner_only_then(platform: Platform) -> None:
     with psycopg.connect(platform.settings.owner_dsn) as owner:
         assert unreadable(owner) == []
-        assert owner.execute("SELECT count(*) FROM users").fetchone() == (0,)
+        assert owner.execute("SELECT count(*) FROM tenants").fetchone() == (0,)
         owner.execute("SELECT set_config('nexus.backup', 'on', true)")
-        assert owner.execute("SELECT count(*) > 0 FROM users").fetchone() == (True,)
+        assert owner.execute("SELECT count(*) FROM tenants").fetchone() == (3,)
         policies = owner.execute(
             "SELECT DISTINCT roles::text, cmd FROM pg_policies WHERE policyname = 'backups'"
         ).fetchall()
         assert policies == [("{nexus_owner}", "SELECT")], "for nobody else, and to read"
     with psycopg.connect(platform.settings.web_dsn) as web:
         web.execute("SELECT set_config('nexus.backup', 'on', true)")
-        assert web.execute("SELECT count(*) FROM users").fetchone() == (0,)
+        assert web.execute("SELECT count(*) FROM tenants").fetchone() == (0,)
 
 
 def test_a_platform_is_restored_into_another_database_name_with_its_own_accounts(
