@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from tenancy.places import OwnDatabase
 from tenancy.provisioning import Provisioner, create_tenant
 from tenancy.scopes import tenant_scope, user_scope
 from tenancy.servers import create_database as create_database_named
-from tenancy.servers import drop_database, grant_tables, platform_database, restrict_connect, with_database
+from tenancy.servers import platform_database, with_database
 from tests.conftest import Cluster, claim_context, create_database, settings_for
 
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery"
@@ -157,16 +157,19 @@ def hold_behind(settings: Settings, tenancy: Tenancy, tenant_id: UUID, revision:
     """Put a dedicated tenant, without its rows, to an older revision of the tenant schema."""
     record = tenancy.record(tenant_id)
     place = OwnDatabase(settings, tenant_id, record.vault, record.dsn)
-    owner_dsn = with_database(settings, place.database)
     owner = Database(settings.owner_dsn, pool_size=1, application_name="test")
     with owner.connect() as connection:
-        drop_database(connection, place.database)
+
+        def server() -> AbstractContextManager[psycopg.Connection[Any]]:
+            return nullcontext(connection)
+
+        place.drop(server)
         create_database_named(connection, place.database)
-        database = Database(owner_dsn, pool_size=1, application_name="test")
+        database = Database(with_database(settings, place.database), pool_size=1, application_name="test")
         upgrade("tenant", database, to=revision)
         database.dispose()
-        restrict_connect(connection, place.database, place.role)
-        grant_tables(owner_dsn, place.role)
+        for _, step in place.steps(server):  # the clone is there
+            step()
     tenancy.platform.fetch(
         "UPDATE tenants SET schema_version = %(revision)s, version = version + 1 WHERE id = %(id)s",
         {"revision": revision, "id": tenant_id}, tenant_scope(tenant_id),

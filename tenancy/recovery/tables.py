@@ -150,4 +150,4 @@ def _names(columns: Iterable[str]) -> sql.Composed:
 
 def _raw(expression: str) -> sql.SQL:
     """SQL that the catalog query has quoted."""
-    return sql.SQL(expression)  # type: ignore[arg-type]  # not of anybody's input
+    return sql.SQL(expression)
