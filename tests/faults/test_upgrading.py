@@ -46,7 +46,7 @@ def load(platform: Platform) -> Iterator[list[UUID]]:
     stop = threading.Event()
 
     def work() -> None:
-        while not stop.wait(0.02):
+        while not stop.wait(0.25):
             for tenant_id in platform.tenants:
                 who = system("test", tenant_id)
                 submitted.append(submit(platform.tenancy, NewJob("search.query", {"q": "line"}, who)).id)
@@ -86,16 +86,16 @@ def test_old_and_new_workers_serve_through_a_wave_and_old_ones_alone_after_a_rol
         engine.dispatcher()
         engine.worker("search", "default", pool="threads", concurrency=4, name="old")
         with load(platform) as jobs:
-            until(lambda: ended(platform, jobs).get("succeeded", 0) > 20, 90, "the old version at work")
+            until(lambda: ended(platform, jobs).get("succeeded", 0) > 10, 90, "the old version at work")
             new: subprocess.Popen[bytes] = engine.start("new", worker_command(folder, "new"), {})
             with newer(folder):
                 wave, submitted = waves.start(platform.tenancy, new_id(), [platform.dedicated], "user:x")
             until(lambda: state(platform.tenancy, submitted.id) == "succeeded", 120, "the wave")
             at_the_wave = len(jobs)
-            until(lambda: len(jobs) > at_the_wave + 40, 60, "load after the wave")
+            until(lambda: len(jobs) > at_the_wave + 20, 60, "load after the wave")
             engine.stop(new)  # rolled back: only the old version is left, on the new schema
             rolled_back = len(jobs)
-            until(lambda: len(jobs) > rolled_back + 40, 60, "load after the rollback")
+            until(lambda: len(jobs) > rolled_back + 20, 60, "load after the rollback")
         assert {version_of(platform.tenancy, each) for each in platform.tenants} == {revision}
         wait_for(platform, jobs)
     assert wave.target == revision
