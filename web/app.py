@@ -59,7 +59,11 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 def _create(settings: Settings) -> Flask:
     tenancy = Tenancy(settings, "web")
-    tenancy.check()
+    try:
+        tenancy.check()
+    except Exception:
+        tenancy.dispose()
+        raise
     app = Flask("nexus", static_folder=None)
     app.json = Json(app)
     app.request_class = LimitedRequest

@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import LiteralString
 
 from bus import relay
@@ -64,7 +64,7 @@ def chores(tenancy: Tenancy, publisher: Publisher, steady: Steady) -> list[Every
         Every(2.0, lambda: tenant_life.submit_settlements(tenancy)),
         Every(2.0, lambda: tenant_life.submit_erasures(tenancy)),
         # what makes jobs due
-        Every(0.1, lambda: fire_due(tenancy, datetime.now(UTC))),
+        Every(0.1, lambda: fire_due(tenancy)),
         Every(0.1, lambda: relay.relay(tenancy)),
         Every(0.2, waits.look),
         # what is noted of changes
