@@ -146,7 +146,7 @@ def me(address: str, token: str) -> Any:
         f"{address}/api/v1/auth/me", headers={"Authorization": f"Bearer {token}"}, timeout=60, trust_env=False
     )
     assert answer.status_code == 200, answer.text
-    return answer.json()
+    return answer.json()["user"]
 
 
 def keys(address: str) -> set[str]:
