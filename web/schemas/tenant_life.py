@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from marshmallow import ValidationError, fields, validate
 
+from domain.search.log import DEFAULT_DAYS, LEVELS, MOST_DAYS
 from domain.tenants.preferences import LOCALE, is_timezone
 from web.schemas.base import Schema, UtcDateTime
 
@@ -79,6 +80,17 @@ class TenantSettingsSchema(Schema):
         truthy={True},
         falsy={False},
         metadata={"description": "Whether scheduled backups take in this tenant.", "example": True},
+    )
+    search_log = fields.String(
+        load_default="full",
+        validate=validate.OneOf(LEVELS),
+        metadata={"description": "What the query log keeps of a question.", "example": "redacted"},
+    )
+    search_log_days = fields.Integer(
+        load_default=DEFAULT_DAYS,
+        strict=True,
+        validate=validate.Range(min=1, max=MOST_DAYS),
+        metadata={"description": "For how long searches and their answers can be read.", "example": 30},
     )
 
 

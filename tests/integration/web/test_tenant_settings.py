@@ -18,7 +18,9 @@ from tenancy.scopes import tenant_scope, user_scope
 from tests.integration.web.callers import Caller, access_token
 from tests.integration.web.engine import code_of, pointers_of
 
-DEFAULTS = {"locale": "en", "timezone": "UTC", "provider_fallback": True, "backups": True}
+DEFAULTS = {
+    "locale": "en", "timezone": "UTC", "provider_fallback": True, "backups": True, "search_log": "full", "search_log_days": 30,
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -39,7 +41,10 @@ def test_settings_are_replaced_as_they_were_read(caller: Caller) -> None:
     path = f"/api/v1/tenants/{caller.tenant_id}/settings"
     read = caller.get(path)
     assert read.json == DEFAULTS
-    wanted = {"locale": "pt-BR", "timezone": "America/Sao_Paulo", "provider_fallback": False, "backups": False}
+    wanted = {
+        "locale": "pt-BR", "timezone": "America/Sao_Paulo", "provider_fallback": False, "backups": False,
+        "search_log": "redacted", "search_log_days": 7,
+    }  # fmt: skip
     answer = caller.put(path, json=wanted, headers={"If-Match": read.headers["ETag"]})
     assert (answer.status_code, answer.json) == (200, wanted)
     assert caller.get(path).json == wanted
@@ -56,6 +61,8 @@ def test_settings_are_replaced_as_they_were_read(caller: Caller) -> None:
         ({"timezone": "Mars/Olympus"}, "/timezone"),
         ({"timezone": "../etc/passwd"}, "/timezone"),
         ({"provider_fallback": "yes"}, "/provider_fallback"),
+        ({"search_log": "some"}, "/search_log"),
+        ({"search_log_days": 0}, "/search_log_days"),
         ({"colour": "red"}, "/colour"),
     ],
 )
