@@ -54,6 +54,18 @@ def _networks() -> AfterValidator:
     return AfterValidator(check)
 
 
+def _web_address() -> AfterValidator:
+    def check(value: str | None) -> str | None:
+        if not value:  # an empty variable is an unset one, as OpenTelemetry has it
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("must be an address that begins with http:// or https://")
+        return value
+
+    return AfterValidator(check)
+
+
 PostgresUrl = Annotated[SecretStr, _scheme("postgresql", "postgres")]
 RedisUrl = Annotated[SecretStr, _scheme("redis", "rediss", "unix")]
 BrokerUrl = Annotated[SecretStr, _scheme("redis", "rediss", "amqp", "amqps")]
@@ -77,6 +89,8 @@ class Settings(BaseSettings):
     login_address_failures: int = Field(50, ge=5, le=1_000_000, alias="NEXUS_LOGIN_ADDRESS_FAILURES")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", alias="NEXUS_LOG_LEVEL")
     log_format: Literal["json", "console"] = Field("json", alias="NEXUS_LOG_FORMAT")
+    metrics: Literal["off", "totals", "tenants"] = Field("totals", alias="NEXUS_METRICS")
+    otlp_endpoint: Annotated[str | None, _web_address()] = Field(None, alias="OTEL_EXPORTER_OTLP_ENDPOINT")
 
     database_url: PostgresUrl | None = Field(None, alias="DATABASE_URL")
     database_web_url: PostgresUrl | None = Field(None, alias="DATABASE_WEB_URL")

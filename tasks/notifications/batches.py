@@ -23,6 +23,7 @@ from models.tenant import Broadcast, Recipient
 from models.tenant.audiences import audience
 from models.tenant.standing import settings_of
 from providers.accounts import Account, MessageProvider
+from providers.calls import Calling
 from providers.circuits import process_circuits
 from providers.messages import SentMessage
 from providers.rendering import RenderFailed, render_many
@@ -168,13 +169,13 @@ def _one(
     circuit = process_circuits().get(account.circuit)
     if context.cancelled or circuit.remaining():
         return Result(claimed, error=Transient("Not tried.", code="provider_circuit_open"), status="delivery_attempted")
+    said = outgoing(
+        context, account, broadcast.channel, claimed.message_id, claimed.address, content,
+        one_click=broadcast.channel == "email",
+    )  # fmt: skip
     try:
-        sent = connection.send(
-            outgoing(
-                context, account, broadcast.channel, claimed.message_id, claimed.address, content,
-                one_click=broadcast.channel == "email",
-            )
-        )  # fmt: skip
+        with Calling(account.type, "send", quiet=True):
+            sent = connection.send(said)
     except JobError as error:
         circuit.note(error)
         last = context.attempt >= kind(context.kind).retry.max_attempts
