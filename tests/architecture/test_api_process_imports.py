@@ -9,19 +9,7 @@ from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[2]
-FORBIDDEN = (
-    "opentelemetry",
-    "openai",
-    "anthropic",
-    "stripe",
-    "boto3",
-    "botocore",
-    "celery",
-    "kombu",
-    "tasks",
-    "workers",
-    "smtplib",
-)
+FORBIDDEN = ("openai", "anthropic", "stripe", "boto3", "botocore", "celery", "kombu", "tasks", "workers", "smtplib")
 
 _SCRIPT = """
 import json, sys
