@@ -141,6 +141,7 @@ class Settings(BaseSettings):
     ses_access_key: str | None = Field(None, alias="SES_ACCESS_KEY")
     ses_secret_key: SecretStr | None = Field(None, alias="SES_SECRET_KEY")
     ses_endpoint: str | None = Field(None, alias="SES_ENDPOINT")
+    sns_endpoint: str | None = Field(None, alias="SNS_ENDPOINT")
     twilio_account_sid: str | None = Field(None, alias="TWILIO_ACCOUNT_SID")
     twilio_auth_token: SecretStr | None = Field(None, alias="TWILIO_AUTH_TOKEN")
     twilio_from: str | None = Field(None, alias="TWILIO_FROM")

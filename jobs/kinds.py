@@ -25,10 +25,16 @@ from jobs.payloads.billing import (
     PaymentMethodSetupSchema,
     PaymentRefundSchema,
     UsageCollectSchema,
+    UsageRelaySchema,
     WebhookProcessSchema,
     WebhookSweepSchema,
 )
-from jobs.payloads.completions import CompletionCreateSchema, CompletionVerifySchema, EmbeddingCreateSchema
+from jobs.payloads.completions import (
+    CompletionCreateSchema,
+    CompletionSweepSchema,
+    CompletionVerifySchema,
+    EmbeddingCreateSchema,
+)
 from jobs.payloads.events import EventHandleSchema, WebhookDeliverSchema
 from jobs.payloads.fleet import FleetDriftSchema, FleetMigrateSchema
 from jobs.payloads.isolation import VerifyIsolationSchema
@@ -38,6 +44,7 @@ from jobs.payloads.notifications import (
     NotificationBroadcastSchema,
     NotificationDeliverSchema,
     NotificationPreviewSchema,
+    NotificationReportSchema,
     NotificationSendSchema,
 )
 from jobs.payloads.search import SearchQuerySchema, SearchSourceSchema
@@ -149,6 +156,10 @@ KINDS: dict[str, Kind] = {
             timedelta(seconds=60), 10, retention=timedelta(hours=1),
         ),
         Kind(
+            "notification.report", "notifications", NotificationReportSchema, None, PROVIDER_RETRY, timedelta(minutes=2),
+            retention=timedelta(days=1),
+        ),
+        Kind(
             "account.mail_link", "notifications", AccountMailLinkSchema, None, PROVIDER_RETRY, timedelta(minutes=2), 20,
             retention=timedelta(days=1),
         ),
@@ -164,6 +175,7 @@ KINDS: dict[str, Kind] = {
             "completion.verify", "completions", CompletionVerifySchema, "llm_config:update", QUICK_RETRY,
             timedelta(minutes=5), batchable=False,
         ),
+        Kind("completion.sweep", "completions", CompletionSweepSchema, None, QUICK_RETRY, timedelta(minutes=30)),
         Kind(
             "embedding.create", "completions", EmbeddingCreateSchema, "completion:create", PROVIDER_RETRY,
             timedelta(minutes=10), batchable=False,
@@ -179,6 +191,10 @@ KINDS: dict[str, Kind] = {
         Kind("billing.cycle", "billing", BillingCycleSchema, None, RetryPolicy(10, 1.0, 600.0), timedelta(minutes=30)),
         Kind("billing.portal", "webhooks", BillingPortalSchema, None, QUICK_RETRY, timedelta(seconds=60), 5),
         Kind("usage.collect", "billing", UsageCollectSchema, None, PROVIDER_RETRY, timedelta(minutes=30)),
+        Kind(
+            "usage.relay", "billing", UsageRelaySchema, None, PROVIDER_RETRY, timedelta(minutes=10),
+            retention=timedelta(days=1),
+        ),
         Kind("payment.collect", "webhooks", PaymentCollectSchema, None, PROVIDER_RETRY),
         Kind("payment.refund", "webhooks", PaymentRefundSchema, None, PROVIDER_RETRY),
         Kind("payment_method.attach", "webhooks", PaymentMethodAttachSchema, None, PROVIDER_RETRY, priority=5),

@@ -48,13 +48,17 @@ class Calling:
         if error is not None:
             self._outcome = _code(error)
         self._span.__exit__(kind, error, trace)
-        count(PROVIDER_CALLS, self._provider, self._operation, self._outcome)
-        observe(PROVIDER_SECONDS, seconds, self._provider, self._operation)
-        write = log.debug if self._quiet else log.info if self._outcome == OK else log.warning
-        write(
-            "provider.call", provider=self._provider, operation=self._operation, outcome=self._outcome,
-            duration_ms=round(seconds * 1000, 1),
-        )  # fmt: skip
+        tell(self._provider, self._operation, self._outcome, seconds, quiet=self._quiet)
+
+
+def tell(provider: str, operation: str, outcome: str, seconds: float, *, quiet: bool = False) -> None:
+    """Count and log a call that is over, for who makes many on one connection without waiting for each answer."""
+    count(PROVIDER_CALLS, provider, operation, outcome)
+    observe(PROVIDER_SECONDS, seconds, provider, operation)
+    write = log.debug if quiet else log.info if outcome == OK else log.warning
+    write(
+        "provider.call", provider=provider, operation=operation, outcome=outcome, duration_ms=round(seconds * 1000, 1)
+    )
 
 
 def _code(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from config.settings import Settings
 MODULES = (
     "accounts",
     "billing",
+    "completion_sweeps",
     "completions",
     "embeddings",
     "events",

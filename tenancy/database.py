@@ -22,7 +22,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.orm import Session, SessionTransaction
 
-from domain.errors import QuotaExceeded
+from domain.errors import PlanQuotaExceeded, QuotaExceeded
 from tenancy.reach import Reach
 
 Scope = Mapping[str, str]
@@ -33,7 +33,8 @@ RELAXED: Scope = {"synchronous_commit": "off"}
 Row = dict[str, Any]
 
 QUOTA_EXCEEDED = "NXQ01"
-"""The SQLSTATE that a trigger raises for a row beyond a tenant's quota."""
+PLAN_QUOTA_EXCEEDED = "NXQ02"
+"""The SQLSTATEs that triggers raise for a row beyond a tenant's quota, and beyond its plan's."""
 
 _TRIES = 5
 """How often a transaction is run that meets rows on the move. Each failure means that someone else's move was done."""
@@ -207,6 +208,8 @@ class Database:
 def _refuse_beyond_quota(error: psycopg.Error) -> None:
     if error.sqlstate == QUOTA_EXCEEDED:
         raise QuotaExceeded(error.diag.message_detail or "") from None
+    if error.sqlstate == PLAN_QUOTA_EXCEEDED:
+        raise PlanQuotaExceeded(error.diag.message_detail or "") from None
 
 
 def _run(

@@ -15,6 +15,7 @@ SCOPES = (
     "notification_template:create", "notification_template:read", "completion:create",
     "completion:read", "search:create", "search:read", "document:create", "document:read", "plan:create", "plan:read",
     "customer:create", "customer:read", "subscription:create", "subscription:read", "invoice:read",
+    "meter:create", "meter:read", "usage_event:create", "payment_method:create",
 )  # fmt: skip
 """What the demo's key may do: what the demo does."""
 

@@ -8,9 +8,10 @@ from models.tenant.documents import Document
 from models.tenant.invoices import CreditNote, CreditNoteCounter, Invoice, InvoiceCounter, InvoiceLine
 from models.tenant.llm import LlmBudget, LlmMinute, LlmOpenCall, LlmPrice
 from models.tenant.messages import Message, MessageAttempt, MessageEvent
+from models.tenant.metering import MeteredUsage
 from models.tenant.notifications import (
     Broadcast,
-    MeteredUsage,
+    BroadcastBatch,
     NotificationProvider,
     NotificationSettings,
     Suppression,
@@ -23,7 +24,7 @@ from models.tenant.searches import Search, SearchResult
 from models.tenant.usage import Charge, Meter, UsageCursor, UsageEvent
 
 __all__ = [
-    "ApiCallLog", "AppliedJob", "Balance", "Broadcast", "Charge", "CreditNote", "CreditNoteCounter", "Customer",
+    "ApiCallLog", "AppliedJob", "Balance", "Broadcast", "BroadcastBatch", "Charge", "CreditNote", "CreditNoteCounter", "Customer",
     "Document", "Invoice", "InvoiceCounter", "InvoiceLine", "LlmBudget", "LlmMinute", "LlmOpenCall", "LlmPrice",
     "Message", "MessageAttempt", "MessageEvent", "Meter", "MeteredUsage", "NotificationProvider",
     "NotificationSettings", "Payment", "PaymentAttempt", "PaymentMethod", "Plan", "Recipient", "RecipientDevice",

@@ -77,6 +77,7 @@ LEFT_OUT: dict[str, str] = {
     "tenant_limits": "the operator's, not the tenant's",
     "tenant_quotas": "the operator's, not the tenant's",
     "tenant_usage": "what counts against the quota",
+    "plan_allowances": "of the plan, which the operator's books hold",
     "tenant_archives": "an archive holds no archive",
     "erasure_certificates": "the platform's proof",
     "fleet_failures": "the operator's, not the tenant's",

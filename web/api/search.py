@@ -57,6 +57,7 @@ PREFER = {
 @blueprint.arguments(SearchQuerySchema, example={"q": "travel expenses", "limit": 10})
 @blueprint.response(200, SearchAnswerSchema, description="The answer, with what arrived before the deadline.")
 @blueprint.alt_response(202, schema=SearchAnswerSchema, description="Asked for with `Prefer: respond-async`.")
+@blueprint.alt_response(402, "PAYMENT_REQUIRED")
 @blueprint.alt_response(502, "BAD_GATEWAY")
 def create_search(query: dict[str, Any]) -> Response:
     """Search the tenant's sources.
