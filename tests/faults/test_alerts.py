@@ -125,7 +125,9 @@ def test_every_alert_fires_when_what_it_watches_is_broken_and_none_before(
 
         # --- jobs pile up behind a pool that is frozen, a provider fails, a queue is paused, a table is locked
         wanted: dict[str, str] = {}
+        before = platform.scrape()
         broken = _freeze_and_flood(platform, tenancy, client)
+        _check(promtool, history.went(before, platform.scrape(), 30), {"NexusWorkersLost": ""}, tmp_path)
         before = platform.scrape()
         _pause(tenancy, "billing")
         models.script[:] = ["529"] * 1000
@@ -145,7 +147,7 @@ def test_every_alert_fires_when_what_it_watches_is_broken_and_none_before(
         wanted |= {
             "NexusQueueDeaf": 'queue="default"', "NexusBacklogOld": 'queue="default"', "NexusQueuePausedLong": 'queue="billing"',
             "NexusAttemptsFail": 'kind="completion.create"', "NexusProviderFails": 'provider="openai"',
-            "NexusCircuitOpen": 'provider="openai"', "NexusSlow": 'route="/api/v1/auth/login"', "NexusWorkersLost": "", "NexusBeatSilent": "",
+            "NexusCircuitOpen": 'provider="openai"', "NexusSlow": 'route="/api/v1/auth/login"', "NexusBeatSilent": "",
         }  # fmt: skip
     _check(promtool, first, wanted, tmp_path)
 
@@ -173,7 +175,7 @@ def test_every_alert_fires_when_what_it_watches_is_broken_and_none_before(
     engine.kill(platform.web)
     _check(promtool, history.went(well, platform.scrape(), BROKEN_MINUTES), {"NexusDown": ""}, tmp_path)
 
-    seen = {*wanted, *unserved, "NexusDatabaseDown", "NexusServerErrors", "NexusDown"}
+    seen = {*wanted, *unserved, "NexusWorkersLost", "NexusDatabaseDown", "NexusServerErrors", "NexusDown"}
     assert seen == {rule["alert"] for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]}
 
 
