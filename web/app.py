@@ -15,7 +15,7 @@ from config.settings import Settings, SettingsError, current
 from config.telemetry import spans
 from jobs.watch import Watcher
 from tenancy.access import Tenancy
-from web import docs, errors, headers, health, limits, metrics, openapi, tracing
+from web import away, docs, errors, headers, health, limits, metrics, openapi, tracing
 from web.api import blueprints
 from web.body import LimitedRequest
 from web.schemas.base import rfc3339
@@ -77,6 +77,7 @@ def _create(settings: Settings) -> Flask:
     if settings.metrics != "off":
         metrics.register(app, tenancy)
     headers.register(app, settings)
+    away.register(app)
     limits.register(app, settings)
     api = openapi.create_api(app, _version(), settings.base_url)
     api.register_blueprint(health.blueprint)

@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql
 from migrations.rls import protect, tenant_rows
 
 revision = "0018"
-down_revision = "0015"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 
