@@ -55,6 +55,20 @@ def key() -> AfterValidator:
     return AfterValidator(check)
 
 
+def web_address() -> AfterValidator:
+    """An address on the web; an empty variable is an unset one, as OpenTelemetry has it."""
+
+    def check(value: str | None) -> str | None:
+        if not value:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("must be an address that begins with http:// or https://")
+        return value
+
+    return AfterValidator(check)
+
+
 PostgresUrl = Annotated[SecretStr, scheme("postgresql", "postgres")]
 RedisUrl = Annotated[SecretStr, scheme("redis", "rediss", "unix")]
 BrokerUrl = Annotated[SecretStr, scheme("redis", "rediss", "amqp", "amqps")]

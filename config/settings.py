@@ -30,6 +30,7 @@ from config.checks import (
     oldest,
     parse_key_ring,
     scheme,
+    web_address,
 )
 
 __all__ = [
@@ -66,6 +67,8 @@ class Settings(BaseSettings):
     login_address_failures: int = Field(50, ge=5, le=1_000_000, alias="NEXUS_LOGIN_ADDRESS_FAILURES")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", alias="NEXUS_LOG_LEVEL")
     log_format: Literal["json", "console"] = Field("json", alias="NEXUS_LOG_FORMAT")
+    metrics: Literal["off", "totals", "tenants"] = Field("totals", alias="NEXUS_METRICS")
+    otlp_endpoint: Annotated[str | None, web_address()] = Field(None, alias="OTEL_EXPORTER_OTLP_ENDPOINT")
 
     database_url: PostgresUrl | None = Field(None, alias="DATABASE_URL")
     database_web_url: PostgresUrl | None = Field(None, alias="DATABASE_WEB_URL")

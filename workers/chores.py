@@ -19,6 +19,7 @@ from jobs.backlog import Meter
 from jobs.firing import fire_due
 from jobs.kinds import QUEUES
 from jobs.publisher import Publisher
+from jobs.readings import forget_gone
 from jobs.waits import Waits
 from tenancy.access import Tenancy
 from tenancy.audit.sealing import prune, seal_waiting
@@ -75,6 +76,7 @@ def chores(tenancy: Tenancy, publisher: Publisher, steady: Steady) -> list[Every
         Every(1.0, lambda: retention.expire_short_lived(platform)),
         Every(10.0, lambda: reconcile.forget_dead_workers(tenancy)),
         Every(10.0, lambda: sweep(platform)),
+        Every(10.0, lambda: forget_gone(platform)),
         Every(60.0, lambda: retention.free_keys(platform)),
         Every(60.0, lambda: relay.expire(tenancy)),
         Every(60.0, waits.forget),

@@ -12,6 +12,8 @@ from typing import Any, LiteralString
 import structlog
 from celery import Celery
 
+from config.telemetry.counters import count
+from config.telemetry.measures import TICKS
 from domain.errors import UniqueKeyTaken
 from domain.identity.principals import system
 from jobs.recovery import submit_platform_backup
@@ -38,15 +40,18 @@ def register(app: Celery) -> None:
 
 
 def _tick_billing() -> int:
+    count(TICKS, BILLING_TICK)
     tenancy = runtime().tenancy
     return submit_due_cycles(tenancy, now_of(tenancy))
 
 
 def _tick_usage() -> int:
+    count(TICKS, USAGE_TICK)
     return submit_operators(runtime().tenancy, "usage.collect", {})
 
 
 def _tick_sweep() -> int:
+    count(TICKS, SWEEP_TICK)
     tenancy = runtime().tenancy
     if tenancy.settings.stripe_api_key is None:
         return 0
@@ -70,6 +75,7 @@ def submit_operators(tenancy: Tenancy, kind: str, payload: Mapping[str, Any]) ->
 
 
 def _tick_backups() -> int:
+    count(TICKS, BACKUP_TICK)
     return submit_backups(runtime().tenancy)
 
 

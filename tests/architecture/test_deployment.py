@@ -18,6 +18,9 @@ from check_jsonschema.builtin_schemas import get_builtin_schema
 from prometheus_client.parser import text_string_to_metric_families
 
 from config.settings import Settings
+from config.telemetry import counters
+from config.telemetry.measures import MEASURES
+from jobs.readings import Reporter
 from jobs.runtimes import Observed, observe
 from tenancy.access import Tenancy
 from tests.architecture.rendering import containers, render
@@ -55,6 +58,12 @@ def metrics(settings: Settings, engine_tenancy: Tenancy) -> Iterator[set[str]]:
     """Names of all series that a scrape of this platform gives, once it has had a leader and run a job."""
     _say_who_leads(engine_tenancy.platform)
     observe(engine_tenancy.platform, {"system.ping": Observed().plus(0.001, failed=True)}, {})
+    for measure in MEASURES.values():
+        if measure.kind == "counter":
+            counters.count(measure, *measure.labels)
+        if measure.kind == "histogram":
+            counters.observe(measure, 0.1, *measure.labels)
+    Reporter(engine_tenancy.platform, "web").write(0.0)
     app = create_app(settings)
     with app.test_client() as client:
         client.get("/health")
@@ -62,7 +71,8 @@ def metrics(settings: Settings, engine_tenancy: Tenancy) -> Iterator[set[str]]:
     yield {name for family in families for name in (family.name, *(sample.name for sample in family.samples))}
     app.extensions["nexus.tenancy"].dispose()
     engine_tenancy.platform.fetch("DELETE FROM leaders", {})
-    engine_tenancy.platform.fetch("DELETE FROM kind_runtimes", {})
+    for table in ("kind_runtimes", "readings", "processes"):
+        engine_tenancy.platform.fetch(f"DELETE FROM {table}", {})  # type: ignore[arg-type]  # names of our own tables
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
