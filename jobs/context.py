@@ -21,7 +21,7 @@ from domain.errors import Cancelled, DeadlineExceeded, IllegalTransition, Perman
 from domain.identity.principals import Principal
 from domain.jobs.families import AfterPolicy
 from jobs.bulk import Related, submit_related
-from jobs.submit import INTERNAL, NewJob
+from jobs.submit import NewJob, child_key
 from jobs.waits import Dependency, dependencies
 from providers.storage import Bucket
 from tenancy.access import Tenancy
@@ -140,7 +140,7 @@ class JobContext:
         """
         child = NewJob(
             kind=kind, payload=payload, principal=self.principal, parent_id=self.job_id, request_id=self.request_id,
-            idempotency_key=f"{INTERNAL}child:{self.job_id}:{key}", **options,
+            idempotency_key=child_key(self.job_id, key), **options,
         )  # fmt: skip
         try:
             return submit_related(self.tenancy, Related(child, tuple(after), after_policy)).id

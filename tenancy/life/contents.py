@@ -93,5 +93,7 @@ def platform_tables(connection: Connection) -> list[tuple[Contents, Table]]:
 
 
 def tenant_tables(connection: Connection) -> list[Table]:
-    """The tables of a tenant database, referred-to ones first."""
-    return [describe(connection, table.name) for table in TenantBase.metadata.sorted_tables]
+    """The tables of a tenant database, referred-to ones first, without those that triggers derive from them."""
+    return [
+        describe(connection, table.name) for table in TenantBase.metadata.sorted_tables if not table.info.get("derived")
+    ]

@@ -37,6 +37,25 @@ def test_a_tenants_jobs_become_its_usage_once(
         assert str(job.id) in {each.source_id for each in mine}
 
 
+def test_a_search_is_one_usage_event_that_points_at_its_job_however_many_sources_it_asked(
+    caller: Caller, plan: Callable[..., UUID], operator_id: UUID, engine_tenancy: Tenancy
+) -> None:
+    customer_id = UUID(subscribe(caller, plan())["customer_id"])
+    asked = [
+        caller.post("/api/v1/search", json={"q": "travel"}, headers={"Prefer": "respond-async"}).json["search_id"]
+        for _ in range(2)
+    ]
+    run_queued(engine_tenancy, caller.tenant_id, "search.query", "search.source")
+
+    for _ in range(2):
+        operate(engine_tenancy, operator_id, "usage.collect", {})
+
+    with engine_tenancy.session(operator_id) as session:
+        mine = session.query(UsageEvent).filter_by(customer_id=customer_id).all()
+    for code in ("searches", "jobs"):
+        assert sorted(each.source_id or "" for each in mine if each.code == code) == sorted(asked)
+
+
 def test_subscribing_again_is_going_over(caller: Caller, plan: Callable[..., UUID]) -> None:
     first = subscribe(caller, plan())
     other = plan(2000)
