@@ -49,7 +49,10 @@ def type_of(schema: Schema, prefix: str = "") -> str:
 
 def models(document: Schema) -> str:
     """A TypedDict for each schema. Times are RFC 3339 text and ids text, as they travel."""
-    parts = [HEAD.format(title="The dictionaries of the API."), "from typing import Any, Literal, NotRequired, TypedDict\n"]
+    parts = [
+        HEAD.format(title="The dictionaries of the API."),
+        "from typing import Any, Literal, NotRequired, TypedDict\n",
+    ]
     for name, schema in sorted(document["components"]["schemas"].items()):
         required = set(schema.get("required", ()))
         fields = {
@@ -116,7 +119,11 @@ class Operation:
         if "IdempotencyKey" in self.shared:
             sent.append("keyed=True, idempotency_key=idempotency_key")
         call = f"self._transport.send({', '.join(sent)})"
-        act = f"        {call}\n" if self.returns == "None" else f"        answer: {self.returns} = {call}\n        return answer\n"
+        act = (
+            f"        {call}\n"
+            if self.returns == "None"
+            else f"        answer: {self.returns} = {call}\n        return answer\n"
+        )
         return self._head(self.returns) + act
 
     def _stream(self) -> str:
@@ -189,14 +196,20 @@ def _operation(document: Schema, path: str, method: str, operation: Schema, comm
     }  # fmt: skip
     empty = all(status == "204" for status in operation["responses"] if status < "400")
     answer = answers.get("application/json")
-    page = document["components"]["schemas"].get((answer or {}).get("$ref", "").rpartition("/")[2], {}).get("properties", {})
+    page = (
+        document["components"]["schemas"]
+        .get((answer or {}).get("$ref", "").rpartition("/")[2], {})
+        .get("properties", {})
+    )
     return Operation(
         name=operation["operationId"],
         method=method,
         path=path,
         summary="\n\n".join(filter(None, (operation["summary"], operation.get("description")))),
         parameters=tuple(
-            Parameter(_name(each["name"]), each["name"], type_of(each["schema"]), each["in"], each.get("required", False))
+            Parameter(
+                _name(each["name"]), each["name"], type_of(each["schema"]), each["in"], each.get("required", False)
+            )
             for each in own
             if each["in"] in {"path", "query"}
         ),
@@ -227,10 +240,15 @@ def resource(part: str, found: list[Operation]) -> str:
     ours = {
         "from nexus_client.api import {}": ["models"] if "models." in body else [],
         "from nexus_client.pages import {}": ["items"] if "items(" in body else [],
-        "from nexus_client.streams import {}": [each for each in ("Event", "completion_ended", "job_finished") if each in body],
+        "from nexus_client.streams import {}": [
+            each for each in ("Event", "completion_ended", "job_finished") if each in body
+        ],
         "from nexus_client.transport import {}": ["Transport", *(["segment"] if "segment(" in body else [])],
     }
-    blocks = ("".join(line.format(", ".join(names)) + "\n" for line, names in block.items() if names) for block in (wants, ours))
+    blocks = (
+        "".join(line.format(", ".join(names)) + "\n" for line, names in block.items() if names)
+        for block in (wants, ours)
+    )
     return (
         HEAD.format(title=f"The API's `{part}`.")
         + "\n".join(filter(None, blocks))

@@ -39,9 +39,7 @@ class Client(Resources):
     def within(self, tenant: str) -> Client:
         """A client with the same credential and connections that selects this tenant."""
         transport = self.transport
-        return Client(
-            transport.url, self._credential, tenant=tenant, attempts=self._attempts, http=transport.http
-        )
+        return Client(transport.url, self._credential, tenant=tenant, attempts=self._attempts, http=transport.http)
 
     def signed_in(self, email: str, password: str, code: str | None = None) -> Client:
         """A client with the access token of a login. `code` is the second factor's. The token lives for 15 minutes."""

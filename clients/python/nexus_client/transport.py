@@ -40,7 +40,9 @@ def etag_of(read: Mapping[str, Any] | str) -> str:
     """
     tag = read if isinstance(read, str) else getattr(read, "etag", None)
     if not tag:
-        raise NexusError("There is no entity tag: pass what a get_… method returned, unchanged in type, or the tag itself.")
+        raise NexusError(
+            "There is no entity tag: pass what a get_… method returned, unchanged in type, or the tag itself."
+        )
     return str(tag)
 
 
