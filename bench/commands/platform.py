@@ -115,3 +115,29 @@ def memory() -> None:
             for name, row in [*found["programs"].items(), ("total", found["total"])]]  # fmt: skip
     report.show("memory of the running platform in MiB", ("program", "processes", "RSS", "PSS"), rows)
     report.keep({"memory": found})
+
+
+@click.command()
+@click.option(
+    "--tenants", default=100_000, show_default=True, help="Tenants that wait at once when rounds are measured."
+)
+@click.option("--seconds", default=60.0, show_default=True, help="Virtual seconds of each simulated load.")
+def scaling(tenants: int, seconds: float) -> None:
+    """What a dispatch round costs by who waits, and what jobs wait at up to a million tenants, simulated."""
+    from bench import scaling as benchmark
+    from bench.ground import ground
+
+    with ground() as servers, Progress(console=report.console, transient=True) as progress:
+        found = benchmark.measure(servers, tenants, seconds, progress)
+    report.show(
+        "a dispatch round, measured",
+        ("tenants that wait", "jobs due", "milliseconds", "picked"),
+        [(f"{each['tenants']:,}", each["due"], each["seconds"] * 1e3, each["picked"]) for each in found["rounds"]],
+    )
+    report.show(
+        f"waits of those without a backlog, simulated: {found['slots']} slots, jobs of {found['job_seconds'] * 1e3:.0f} ms",
+        ("tenants", "load", "jobs/s", "p50, ms", "p95, ms", "dispatcher busy", "slots busy", "left"),
+        [(f"{each['tenants']:,}", each["name"], each["rate"], each["wait_p50"] * 1e3, each["wait_p95"] * 1e3,
+          each["dispatcher_busy"], each["slots_busy"], each["left"]) for each in found["simulated"]],
+    )  # fmt: skip
+    report.keep({"scaling": found})
