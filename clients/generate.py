@@ -99,6 +99,7 @@ class Operation:
     parameters: tuple[Parameter, ...]
     shared: frozenset[str]
     body: str | None
+    needs_body: bool
     returns: str
     streams: bool
     item: str | None
@@ -147,7 +148,7 @@ class Operation:
     def _arguments(self, without: str = "") -> str:
         first = ["self", *(f"{each.name}: str" for each in self._of("path"))]
         if self.body is not None:
-            first.append(f"body: {self.body}")
+            first.append(f"body: {self.body}" + ("" if self.needs_body else " | None = None"))
         if len(first) > 1:
             first.append("/")
         keywords = [
@@ -215,6 +216,7 @@ def _operation(document: Schema, path: str, method: str, operation: Schema, comm
         ),
         shared=shared,
         body=_body(operation),
+        needs_body=operation.get("requestBody", {}).get("required", False),
         returns="None" if empty else "bytes" if answer is None else type_of(answer, "models."),
         streams="text/event-stream" in answers and answer is None,
         item=type_of(page["items"]["items"], "models.")

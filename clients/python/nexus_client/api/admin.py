@@ -21,7 +21,7 @@ class Admin:
         answer: models.Fleet = self._transport.send("GET", "/api/v1/admin/fleet")
         return answer
 
-    def migrate_fleet(self, body: models.WaveCreate, /, *, wait: int | None = None, idempotency_key: str | None = None) -> models.Job:
+    def migrate_fleet(self, body: models.WaveCreate | None = None, /, *, wait: int | None = None, idempotency_key: str | None = None) -> models.Job:
         """Start a wave: the canaries first, then cohorts that grow, then the rest.
 
         A canary that fails, or a migration that fails in any database, stops the wave with a reason. One wave at a time: a second one
@@ -40,7 +40,7 @@ class Admin:
         answer: models.Wave = self._transport.send("POST", "/api/v1/admin/fleet/resume")
         return answer
 
-    def compare_fleet(self, body: models.DriftCreate, /, *, wait: int | None = None, idempotency_key: str | None = None) -> models.Job:
+    def compare_fleet(self, body: models.DriftCreate | None = None, /, *, wait: int | None = None, idempotency_key: str | None = None) -> models.Job:
         """Compare tenants' databases with the template: tables, columns, constraints, policies and grants that differ."""
         answer: models.Job = self._transport.send("POST", "/api/v1/admin/fleet/drift", query={"wait": wait}, body=body, keyed=True, idempotency_key=idempotency_key)
         return answer
@@ -72,12 +72,12 @@ class Admin:
         answer: models.KindStateList = self._transport.send("GET", "/api/v1/admin/kinds")
         return answer
 
-    def pause_kind(self, name: str, body: models.PauseCreate, /) -> models.Pause:
+    def pause_kind(self, name: str, body: models.PauseCreate | None = None, /) -> models.Pause:
         """Stop dispatching jobs of a kind. Those that are dispatched or running go on; pausing again changes nothing."""
         answer: models.Pause = self._transport.send("POST", f"/api/v1/admin/kinds/{segment(name)}/pause", body=body)
         return answer
 
-    def drain_kind(self, name: str, body: models.PauseCreate, /) -> models.Pause:
+    def drain_kind(self, name: str, body: models.PauseCreate | None = None, /) -> models.Pause:
         """Pause a kind in order to see none of it run: read `/admin/pauses` until it is `drained`."""
         answer: models.Pause = self._transport.send("POST", f"/api/v1/admin/kinds/{segment(name)}/drain", body=body)
         return answer
@@ -96,12 +96,12 @@ class Admin:
         answer: models.Limits = self._transport.send("PUT", f"/api/v1/admin/tenants/{segment(tenant)}/limits", body=body, if_match=if_match)
         return answer
 
-    def pause_tenant(self, tenant: str, body: models.PauseCreate, /) -> models.Pause:
+    def pause_tenant(self, tenant: str, body: models.PauseCreate | None = None, /) -> models.Pause:
         """Stop dispatching a tenant's jobs. Those that are dispatched or running go on; pausing again changes nothing."""
         answer: models.Pause = self._transport.send("POST", f"/api/v1/admin/tenants/{segment(tenant)}/pause", body=body)
         return answer
 
-    def drain_tenant(self, tenant: str, body: models.PauseCreate, /) -> models.Pause:
+    def drain_tenant(self, tenant: str, body: models.PauseCreate | None = None, /) -> models.Pause:
         """Pause a tenant in order to see none of its jobs run: read `/admin/pauses` until it is `drained`."""
         answer: models.Pause = self._transport.send("POST", f"/api/v1/admin/tenants/{segment(tenant)}/drain", body=body)
         return answer
@@ -139,12 +139,12 @@ class Admin:
         answer: models.QueueList = self._transport.send("GET", "/api/v1/admin/queues")
         return answer
 
-    def pause_queue(self, name: str, body: models.PauseCreate, /) -> models.Pause:
+    def pause_queue(self, name: str, body: models.PauseCreate | None = None, /) -> models.Pause:
         """Stop dispatching a queue's jobs. Those that are dispatched or running go on; pausing again changes nothing."""
         answer: models.Pause = self._transport.send("POST", f"/api/v1/admin/queues/{segment(name)}/pause", body=body)
         return answer
 
-    def drain_queue(self, name: str, body: models.PauseCreate, /) -> models.Pause:
+    def drain_queue(self, name: str, body: models.PauseCreate | None = None, /) -> models.Pause:
         """Pause a queue in order to see it empty: read `/admin/pauses` until it is `drained`."""
         answer: models.Pause = self._transport.send("POST", f"/api/v1/admin/queues/{segment(name)}/drain", body=body)
         return answer
