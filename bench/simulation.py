@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from uuid import UUID
 
-from domain.jobs.batching import LARGEST_BATCH, SHARED_BATCH, batch_size, express, full_batch, room, weight
+from domain.jobs.batching import LARGEST_BATCH, MOST_AHEAD, SHARED_BATCH, batch_size, express, full_batch, room, weight
 from domain.jobs.fairness import Candidate, FairShare
 
 TRANSPORT_SECONDS = 0.002
@@ -150,10 +150,11 @@ class Platform:
         if free + express(self.load.slots) <= 0.999 or not self.due:
             return {}
         ahead = self.clock.ahead()
-        most = int((max(free, 0.0) + express(self.load.slots)) * LARGEST_BATCH)
+        most = int((max(free, 0.0) + express(self.load.slots)) * MOST_AHEAD)
         tenants = heapq.nsmallest(most, self.due, key=lambda tenant: (ahead.get(tenant, 0.0), tenant))
-        each = int(1 + max(free, 0.0) * LARGEST_BATCH / len(self.due)) + 1
         units = weight(self.load.job_seconds)
+        fits = int((max(free, 0.0) + express(self.load.slots)) / units) + 1  # more cannot be chosen
+        each = min(int(1 + max(free, 0.0) * MOST_AHEAD / len(self.due)) + 1, fits)
         return {
             tenant: [
                 Candidate((tenant, since), self.load.job_seconds, units)

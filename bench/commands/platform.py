@@ -121,7 +121,7 @@ def memory() -> None:
 @click.option(
     "--tenants", default=100_000, show_default=True, help="Tenants that wait at once when rounds are measured."
 )
-@click.option("--seconds", default=60.0, show_default=True, help="Virtual seconds of each simulated load.")
+@click.option("--seconds", default=20.0, show_default=True, help="Virtual seconds of each simulated load.")
 def scaling(tenants: int, seconds: float) -> None:
     """What a dispatch round costs by who waits, and what jobs wait at up to a million tenants, simulated."""
     from bench import scaling as benchmark

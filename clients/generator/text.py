@@ -17,7 +17,7 @@ _SIMPLE = {"string": "str", "integer": "int", "number": "float", "boolean": "boo
 def type_of(schema: Schema, prefix: str = "") -> str:
     """The annotation for a JSON schema; `prefix` stands before the names of models."""
     if "$ref" in schema:
-        return prefix + schema["$ref"].rpartition("/")[2]
+        return prefix + str(schema["$ref"]).rpartition("/")[2]
     if "enum" in schema:
         listed = [value for value in schema["enum"] if value is not None]
         return "Literal[" + ", ".join(map(quoted, listed)) + "]" + (" | None" if None in schema["enum"] else "")

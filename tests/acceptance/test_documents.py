@@ -16,9 +16,9 @@ import pytest
 from cli.processes import PlatformProcess
 from tests.documents.blocks import ROOT, Block, blocks, pages
 from tests.documents.copies import copy_for
-from tests.documents.sessions import missing, outputs
+from tests.documents.sessions import LONGEST_SECONDS, missing, outputs
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("platform")]
+pytestmark = [pytest.mark.timeout(LONGEST_SECONDS + 100), pytest.mark.acceptance, pytest.mark.xdist_group("platform")]
 
 RUN = [page for page in pages() if any(block.has("run") for block in blocks(page))]
 OWN = [page for page in RUN if any(block.value("file") for block in blocks(page))]

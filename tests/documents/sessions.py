@@ -11,6 +11,9 @@ from pathlib import Path
 
 from tests.documents.blocks import ROOT, Block
 
+LONGEST_SECONDS = 500
+"""What a page may take on a machine that is busy with other things; alone, it is a few seconds."""
+
 MARK = "\x1eblock "
 PRELUDE = """
 set -euo pipefail
@@ -40,7 +43,7 @@ def outputs(
         script.append(f"printf '{MARK}%s\\n' {block.line}\n{text}")
     done = subprocess.run(
         ["bash", "-c", "".join(script)],
-        capture_output=True, text=True, timeout=170, check=False, cwd=folder,
+        capture_output=True, text=True, timeout=LONGEST_SECONDS, check=False, cwd=folder,
         env={
             **os.environ,
             "PYTHON": sys.executable,
@@ -55,11 +58,11 @@ def outputs(
 
 
 def missing(expected: str, printed: str) -> list[str]:
-    """Lines that were not printed, or not in this order. `…` stands for anything."""
-    rest = [line.strip() for line in printed.splitlines()]
+    """Lines that were not printed, or not in this order. `…` stands for anything; how they are spaced does not count."""
+    rest = ["".join(line.split()) for line in printed.splitlines()]
     absent = []
     for line in filter(None, map(str.strip, expected.splitlines())):
-        pattern = re.compile(".*".join(map(re.escape, line.split("…"))))
+        pattern = re.compile(".*".join(map(re.escape, "".join(line.split()).split("…"))))
         place = next((number for number, found in enumerate(rest) if pattern.fullmatch(found)), None)
         if place is None:
             absent.append(line)
