@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, LiteralString
 from uuid import UUID
 
-from domain.jobs.batching import LARGEST_BATCH, express, room, weight
+from domain.jobs.batching import MOST_AHEAD, express, room, weight
 from domain.jobs.fairness import UNKNOWN_SECONDS, Bucket, Candidate, FairShare, allowance, bucket_of
 from domain.jobs.limits import UNLIMITED
 from jobs.controls import Controls
@@ -247,7 +247,7 @@ class Scheduler:
             "kinds": list(KINDS),
             "weights": [weight(means.get(kind.name), batchable=kind.batchable) for kind in KINDS.values()],
             "runnable": [kind for kind in KINDS if kind not in controls.paused_kinds],
-            "largest": LARGEST_BATCH,
+            "largest": MOST_AHEAD,
             "paused_queues": list(controls.paused_queues),
             "held_tenants": [*controls.paused_tenants, *limited],
             "ahead_pools": [number for number, _, _ in ahead],

@@ -102,7 +102,7 @@ def public(row: JobRow, vault: Vault) -> dict[str, Any]:
 
 def seal_json(value: Any, column: str, job_id: UUID, vault: Vault) -> bytes:
     """Seal a JSON value for one column of one job."""
-    return vault.seal(json.dumps(value, default=_encode, separators=(",", ":")).encode(), "jobs", column, job_id)
+    return vault.seal(_JSON.encode(value).encode(), "jobs", column, job_id)
 
 
 def open_json(sealed: bytes, column: str, job_id: UUID, vault: Vault) -> Any:
@@ -121,3 +121,6 @@ def _encode(value: object) -> str:
     if isinstance(value, UUID):
         return str(value)
     raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+_JSON = json.JSONEncoder(default=_encode, separators=(",", ":"))

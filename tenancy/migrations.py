@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, LiteralString
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -47,6 +48,13 @@ def head(history: History) -> str:
 def older(history: History) -> list[str]:
     """The revisions before the newest. A database at none of ours was migrated by newer code."""
     return list(revisions(history)[1:])
+
+
+def revision_of(dsn: str) -> str | None:
+    """The revision that the database is at, read by the account that owns its schema; None before its first."""
+    with psycopg.connect(dsn, connect_timeout=5) as connection:
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return None if row is None else str(row[0])
 
 
 def upgrade(history: History, database: Database, *, lock_timeout: LiteralString | None = None) -> str:

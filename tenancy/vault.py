@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -20,6 +21,7 @@ from providers.kms.base import KeyRefused, KeyService
 _HEADER = struct.Struct(">BH")
 _FORMAT = 1
 _NONCE_BYTES = 12
+_DRAWN = 256
 _LENGTH = struct.Struct(">H")
 """In front of what a key service wrapped."""
 
@@ -28,8 +30,25 @@ class SealBroken(Exception):
     """A sealed value does not open: another key, another place, or altered bytes. Says nothing of the content."""
 
 
+_nonces: deque[bytes] = deque()
+"""Random nonces that were drawn ahead: asking the system hands the interpreter to another thread, each time. Each is taken
+once, for `pop` is atomic, and a forked child begins with none of its parent's.
+"""
+
+os.register_at_fork(after_in_child=_nonces.clear)
+
+
+def _nonce() -> bytes:
+    try:
+        return _nonces.pop()
+    except IndexError:
+        drawn = os.urandom(_NONCE_BYTES * _DRAWN)
+        _nonces.extend(drawn[start : start + _NONCE_BYTES] for start in range(_NONCE_BYTES, len(drawn), _NONCE_BYTES))
+        return drawn[:_NONCE_BYTES]
+
+
 def _seal(key: bytes, number: int, plaintext: bytes, place: bytes) -> bytes:
-    nonce = os.urandom(_NONCE_BYTES)
+    nonce = _nonce()
     return _HEADER.pack(_FORMAT, number) + nonce + AESGCM(key).encrypt(nonce, plaintext, place)
 
 

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, LiteralString
 
@@ -40,7 +41,7 @@ BUSY_SECONDS, DEEP_SECONDS, IDLE_SECONDS = 0.002, 0.01, 0.05
 which a hint ends: without hints, what a job is late by."""
 
 HURRIED_CHORES = 2
-"""What a round that a hint began does at most before it dispatches: the job of the hint waits for no more than that."""
+"""What a round that a hint began does at most, after it has dispatched: the next hint waits for no more than that."""
 
 ALWAYS = 1e9
 """Seconds: longer than any platform has run."""
@@ -77,15 +78,30 @@ class Leader:
             *chores(self.tenancy, self.publisher, self.steady),
         ]
 
-    def round(self, hurried: bool = False) -> int:
-        """Do the chores that are due, of which a hurried round leaves most for the next, and dispatch what there is room
-        for; returns how many jobs were dispatched.
+    def round(self, hurried: bool = False, interrupted: Callable[[], bool] = lambda: False) -> int:
+        """Do the chores that are due and dispatch what there is room for; returns how many jobs were dispatched.
+
+        The job of a hint waits for few of them: a `hurried` round dispatches first and leaves most for the next, and any
+        other leaves the rest as soon as it is `interrupted`.
         """
+        if hurried:
+            dispatched = self._dispatch()
+            self._tidy(HURRIED_CHORES)
+            return dispatched
+        self._tidy(len(self.chores), interrupted)
+        return self._dispatch()
+
+    def _tidy(self, most: int, interrupted: Callable[[], bool] = lambda: False) -> None:
         now = time.monotonic()
         self.steady.note(now)
         due = sorted((chore for chore in self.chores if now >= chore.due_at), key=lambda chore: chore.due_at)
-        for chore in due[: HURRIED_CHORES if hurried else len(due)]:
+        for chore in due[:most]:
+            if interrupted():
+                break
             chore(now)
+
+    def _dispatch(self) -> int:
+        now = time.monotonic()
         picked = self.scheduler.pick(self.tenancy.platform, self.pools, self.means, self.controls, now)
         if picked:
             slots = {queue: pool.slots for pool in self.pools for queue in pool.queues}
@@ -137,7 +153,7 @@ def lead(settings: Settings, tenancy: Tenancy, stopped: threading.Event, wake: t
         while not stopped.is_set():
             check(time.monotonic())
             wake.clear()
-            pause = leader.pause(leader.round(hinted), pause)
+            pause = leader.pause(leader.round(hinted, wake.is_set), pause)
             hinted = wake.wait(pause)
 
 

@@ -12,6 +12,11 @@ LARGEST_BATCH = 64
 SHARED_BATCH = 16
 """Ids per message in a pool that several tenants lately waited for: who comes next waits for the end of one message."""
 
+MOST_AHEAD = 256
+"""Jobs in the time of one message, at most. The quickest kinds take far less than that for a full message, and a slot that
+runs dry while outcomes are written and the next ids come waits for longer than it works.
+"""
+
 UNKNOWN_BATCH = 8
 """How many jobs of a kind that has not run yet make a message."""
 
@@ -39,13 +44,15 @@ def batch_size(full: int, backlog: int | None, slots: int, limit: int) -> int:
 
 
 def weight(mean_seconds: float | None, *, batchable: bool = True) -> float:
-    """The part of a message that one job is. A long job counts as all the messages that a slot may have.
+    """The part of a message's time that one job is. A long job counts as all the messages that a slot may have.
 
     What waits in the broker cannot be chosen again, so long jobs are sent only when a slot is free for them.
     """
     if not batchable or (mean_seconds is not None and mean_seconds >= LONG_SECONDS):
         return float(MESSAGES_PER_SLOT)
-    return 1.0 / full_batch(mean_seconds)
+    if mean_seconds is None:
+        return 1.0 / UNKNOWN_BATCH
+    return 1.0 / max(1, min(MOST_AHEAD, int(TARGET_SECONDS / max(mean_seconds, 1e-6))))
 
 
 def room(slots: int) -> float:

@@ -1,6 +1,7 @@
 """Moving a tenant from the pooled database into one of its own, with nothing lost and nothing doubled.
 
 The rows are copied while nobody can write (`tenancy.life.quiet`), and every table's count and digest must agree before the switch.
+Rows are copied and compared only between databases of one schema version: while a wave is at one of them, the job waits.
 After the switch the old rows are held against the new ones once more, in the transaction that removes them: a write that came
 in by a way that nobody thought of is found, not lost. Killed anywhere, the job goes on; given up before the switch, the new
 database is dropped; after it, settling goes on.
@@ -16,7 +17,7 @@ import psycopg
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
-from domain.errors import Permanent, Transient
+from domain.errors import NotNow, Permanent, Transient
 from domain.tenants.states import begins
 from tenancy.access import Tenancy
 from tenancy.database import Database, tenant_scope
@@ -24,8 +25,9 @@ from tenancy.holding import Hold
 from tenancy.life import quiet
 from tenancy.life.contents import tenant_tables
 from tenancy.life.rows import Digest, Row, digest, load, read, remove
-from tenancy.migrations import head
+from tenancy.migrations import head, older, revision_of, upgrade
 from tenancy.places import OwnDatabase, Pool
+from tenancy.servers import with_database
 
 Progress = Callable[[int, int | None, str], None]
 
@@ -48,7 +50,7 @@ class TierChange:
         self, settings: Settings, tenancy: Tenancy, hold: Hold, job_id: UUID, wait: quiet.Wait, progress: Progress
     ):
         self._tenancy, self._hold, self._job_id = tenancy, hold, job_id
-        self._wait, self._progress = wait, progress
+        self._settings, self._wait, self._progress = settings, wait, progress
         record = tenancy.record(hold.tenant_id)
         self._vault = record.vault
         self._old = Pool(settings)
@@ -56,7 +58,7 @@ class TierChange:
 
     def run(self) -> dict[str, int]:
         """All of it; returns the rows of each table. Raises `Permanent` (`illegal_transition`) for a tenant that is not
-        pooled and active.
+        pooled and active, `NotNow` (`other_version`) while the schemas are not those of this code.
         """
         record = self._tenancy.record(self._hold.tenant_id)
         if quiet.is_done(record, self._job_id):
@@ -64,13 +66,17 @@ class TierChange:
         resumed = (record.transition or {}).get("what") == "change_tier"
         if record.tier != "pooled" and not resumed:
             raise Permanent(f"The tenant is {record.tier} already.", code="illegal_transition")
+        if not resumed:
+            self._confirm_version(self._old.database, head("tenant"))  # before anybody is shut out
         transition = quiet.begin(self._hold, "change_tier", self._job_id, begins("change_tier"))
         if not transition.get("switched"):
             for name, step in self._new.steps(self._hold.server):
                 self._progress(0, None, name)
                 step()
+            self._bring_up()
             self._progress(0, None, "wait until nobody works in the tenant")
             quiet.close(self._hold, self._wait)
+            self._confirm_version(self._old.database, head("tenant"))
             self._copy()
             self._switch()
         return self.finish()
@@ -86,6 +92,22 @@ class TierChange:
         """Undo everything before the switch: the new database goes, the tenant is as it was."""
         self._new.drop(self._hold.server)
         self._hold.version = self._hold.update(_ACTIVATE)["version"]
+
+    def _bring_up(self) -> None:
+        """The new database is as old as the worker that began it: bring it to the version of this one. Nothing is in it yet."""
+        revision = revision_of(with_database(self._settings, self._new.database))
+        if revision in older("tenant"):
+            owner = _opened(with_database(self._settings, self._new.database))
+            try:
+                upgrade("tenant", owner)
+            finally:
+                owner.dispose()
+        elif revision != head("tenant"):
+            raise _other_version(self._new.database)
+
+    def _confirm_version(self, database: str, revision: str | None) -> None:
+        if revision_of(with_database(self._settings, database)) != revision:
+            raise _other_version(database)
 
     def _copy(self) -> None:
         """Into the new database in one transaction, which commits only what agrees with the source."""
@@ -117,6 +139,7 @@ class TierChange:
         self._hold.version = row["version"]
 
     def _remove_old(self) -> dict[str, int]:
+        self._confirm_version(self._old.database, revision_of(with_database(self._settings, self._new.database)))
         tenant_id, scope = self._hold.tenant_id, tenant_scope(self._hold.tenant_id)
         source, target = _opened(self._old.dsn), _opened(self._new.dsn)
         counts: dict[str, int] = {}
@@ -138,6 +161,11 @@ class TierChange:
             source.dispose()
             target.dispose()
         return counts
+
+
+def _other_version(database: str) -> NotNow:
+    """Workers of another version, or a wave under way, come to it."""
+    return NotNow(f"{database} has the schema of another version.", code="other_version", retry_after=10.0)
 
 
 def raw(session: Session) -> psycopg.Connection[Any]:

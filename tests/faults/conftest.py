@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import json
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import LiteralString
 from uuid import UUID
@@ -33,12 +34,37 @@ from tests.conftest import Cluster, create_database, settings_for
 from workers.dispatcher import Leader
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a failure what the test's processes raised: a test that waits in vain says nothing of why."""
+    report = yield
+    logs: Path | None = getattr(item, "funcargs", {}).get("tmp_path")
+    if report.when == "call" and report.failed and logs is not None:
+        report.sections.extend((path.name, "\n\n".join(raised(path))) for path in sorted(logs.glob("log/*.log")))
+    return report
+
+
+def raised(log: Path) -> list[str]:
+    """The last few tracebacks in a process' log."""
+    found = []
+    for line in log.read_text(errors="replace").splitlines():
+        with suppress(ValueError):
+            event = json.loads(line)
+            if "exception" in event:
+                found.append(f"{event.get('timestamp')} {event.get('event')}\n{event['exception']}")
+    return found[-3:] or ["(no exception)"]
+
+
 @pytest.fixture(scope="session")
 def platform(cluster: Cluster, worker_id: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A prepared platform whose broker is still to be named."""
-    database = f"nexus_faults_{worker_id}"
+    return prepared_platform(cluster, f"nexus_faults_{worker_id}", tmp_path_factory.mktemp("faults"))
+
+
+def prepared_platform(cluster: Cluster, database: str, home: Path) -> Settings:
+    """A platform in a database of that name, as after its first start."""
     create_database(cluster, database)
-    settings = settings_for(cluster, database, tmp_path_factory.mktemp("faults"))
+    settings = settings_for(cluster, database, home)
     with (cluster.home / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         prepare(settings)

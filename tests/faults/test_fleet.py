@@ -19,11 +19,17 @@ from tenancy.access import Tenancy
 from tenancy.provisioning import Provisioner
 from tenancy.servers import with_database
 from tests.conftest import Cluster
-from tests.faults.conftest import held, make_tenant, someone_waits_for, state
+from tests.faults.conftest import held, make_tenant, prepared_platform, someone_waits_for, state
 
 pytestmark = pytest.mark.faults
 
 TWO_STATEMENTS = 'op.execute("ALTER TABLE documents ADD COLUMN colour text"); op.execute("ALTER TABLE messages ADD COLUMN colour text")'
+
+
+@pytest.fixture(scope="module")
+def platform(cluster: Cluster, worker_id: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """One that no other test shares: its shared database does not stay at the version of this code."""
+    return prepared_platform(cluster, f"nexus_fleet_{worker_id}", tmp_path_factory.mktemp("fleet"))
 
 
 @pytest.fixture

@@ -106,7 +106,7 @@ def test_messages_stay_short_while_tenants_share_a_pool(
     engine_tenancy: Tenancy, make_tenant: Callable[..., UUID]
 ) -> None:
     noisy, quiet = make_tenant(), make_tenant()
-    scheduler, means = Scheduler(), {"system.ping": 0.001}
+    scheduler, means = Scheduler(), {"system.ping": 0.00155}
 
     def lengths(now: float) -> set[int]:
         submit_pings(engine_tenancy, noisy, 200)
@@ -136,9 +136,9 @@ def test_the_backlog_is_counted_per_queue_over_all_tenants(
 
 def test_quick_jobs_share_messages_and_slow_ones_take_a_slot_each(engine_tenancy: Tenancy, pooled_tenant: UUID) -> None:
     submit_pings(engine_tenancy, pooled_tenant, 200)
-    quick = dispatch(engine_tenancy, 2, {"system.ping": 0.001})
+    quick = dispatch(engine_tenancy, 2, {"system.ping": 0.00155})
     assert (len(quick), {each.deep for each in quick}) == (128, {True})
-    assert sorted(len(message.items) for message in pack(quick, {"default": 1}, {"system.ping": 0.001}, 64)) == [64, 64]
+    assert sorted(len(message.items) for message in pack(quick, {"default": 1}, {"system.ping": 0.00155}, 64)) == [64, 64]
     engine_tenancy.platform.fetch("UPDATE jobs SET state = 'queued'", {})
     assert len(dispatch(engine_tenancy, 8, {"system.ping": 30.0})) == 4
 

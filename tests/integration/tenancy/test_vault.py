@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,3 +67,25 @@ def test_a_master_key_that_left_the_ring_opens_nothing() -> None:
 
 def test_keys_do_not_show_in_a_repr() -> None:
     assert repr(VAULT.keys[1]) not in repr(VAULT)
+
+
+def nonces(many: int) -> set[bytes]:
+    """The nonces of so many sealed values."""
+    vault = Vault(new_id(), {1: new_data_key()})
+    return {vault.seal(b"same", "jobs", "result_sealed", ROW)[3:15] for _ in range(many)}
+
+
+def test_no_two_values_have_a_nonce_in_common_in_whatever_thread_they_are_sealed() -> None:
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(nonces, [2000] * 8))
+    assert len(set().union(*found)) == 8 * 2000
+
+
+def test_a_forked_child_shares_no_nonce_with_its_parent() -> None:
+    """The same key seals on both sides: a nonce that both used would give the plaintexts away."""
+    nonces(1)  # so that some are drawn ahead
+    fork = multiprocessing.get_context("fork")
+    with fork.Pool(2) as children:
+        found = children.map(nonces, [1000, 1000], chunksize=1)
+    found.append(nonces(1000))
+    assert len(set().union(*found)) == 3 * 1000
