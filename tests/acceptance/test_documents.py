@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cli.processes import PlatformProcess
+from cli.processes import PlatformProcess, free_port
 from tests.documents.blocks import ROOT, Block, blocks, pages
 from tests.documents.copies import copy_for
 from tests.documents.sessions import LONGEST_SECONDS, missing, outputs
@@ -85,7 +85,7 @@ def workshop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[s
 @pytest.mark.parametrize("workshop", OWN, indirect=True)
 def test_a_page_that_changes_the_code_runs_as_printed(workshop: tuple[str, PlatformProcess, Path]) -> None:
     page, process, copy = workshop
-    check(page, copy, process, account(process.base_url), project=copy)
+    check(page, copy, process, {**account(process.base_url), "PORT": str(free_port())}, project=copy)
 
 
 def test_the_clients_example_runs(platform: PlatformProcess, reader: dict[str, str]) -> None:
