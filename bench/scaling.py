@@ -75,13 +75,13 @@ def scenarios(seconds: float) -> list[tuple[str, Load]]:
     found = []
     for tenants in (100, 10_000, 1_000_000):
         found += [
-            ("half", Load(tenants, full * 0.5, JOB_SECONDS, SLOTS, seconds)),
-            ("nine tenths", Load(tenants, full * 0.9, JOB_SECONDS, SLOTS, seconds)),
+            ("0.5×", Load(tenants, full * 0.5, JOB_SECONDS, SLOTS, seconds)),
+            ("0.9×", Load(tenants, full * 0.9, JOB_SECONDS, SLOTS, seconds)),
             (
-                "half, beside ten backlogs",
+                "0.5×, ten backlogs",
                 Load(tenants, full * 0.5, JOB_SECONDS, SLOTS, seconds, noisy=10, backlog=int(full * seconds)),
             ),
-            ("half again too much", Load(tenants, full * 1.5, JOB_SECONDS, SLOTS, seconds)),
+            ("1.5×", Load(tenants, full * 1.5, JOB_SECONDS, SLOTS, seconds)),
         ]
     return found
 
