@@ -10,10 +10,10 @@ from typing import Self
 
 
 class _Conversation(asyncio.Protocol):
-    """One client, answered line by line."""
+    """One client, answered line by line; it may send commands together (RFC 2920), as the mail servers in use let it."""
 
     def __init__(self, sink: SmtpSink):
-        self._sink, self._rest, self._in_data = sink, b"", False
+        self._sink, self._rest, self._in_data, self._leaving = sink, b"", False, False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]  # TCP has no other
@@ -22,13 +22,17 @@ class _Conversation(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._rest += data
+        answers = []
         while True:
             end = b"\r\n.\r\n" if self._in_data else b"\r\n"
             piece, found, rest = self._rest.partition(end)
             if not found:
-                return
+                break
             self._rest = rest
-            self._transport.write(self._answer(piece))
+            answers.append(self._answer(piece))
+        self._transport.write(b"".join(answers))
+        if self._leaving:
+            self._transport.close()
 
     def _answer(self, piece: bytes) -> bytes:
         if self._in_data:
@@ -40,9 +44,10 @@ class _Conversation(asyncio.Protocol):
             self._in_data = True
             return b"354 go on\r\n"
         if word == b"QUIT":
-            self._transport.write(b"221 bye\r\n")
-            self._transport.close()
-            return b""
+            self._leaving = True
+            return b"221 bye\r\n"
+        if word == b"EHLO":
+            return b"250-sink\r\n250 PIPELINING\r\n"
         if word == b"RCPT":
             self._sink.recipients.add(piece[8:])
         return b"250 fine\r\n"

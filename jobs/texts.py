@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import threading
 import time
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ import redis
 from redis.exceptions import RedisError
 
 from config.settings import Settings
+from jobs.text_hub import text_hub
 from tenancy.vault import SealBroken, Vault
 
 TOGETHER_SECONDS = 0.01
@@ -129,39 +131,41 @@ def _send(pipeline: redis.client.Pipeline, job_id: UUID, speech: _Speech, text: 
 
 
 class Listening:
-    """What a job says, for one who reads along. To be closed, as a context manager. Raises `RedisError` where Redis is away."""
+    """What a job says, for one who reads along. To be closed, as a context manager. Raises `RedisError` where Redis is away.
+
+    All who read along in a process share one connection that hears, and a few that look things up.
+    """
 
     def __init__(self, settings: Settings, job_id: UUID, vault: Vault):
         if settings.redis_url is None:
             raise RedisError("there is no Redis")
-        self._job_id = job_id
-        self._vault = vault
-        self._client = _client(settings.redis_url.get_secret_value())
-        self._subscription = self._client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+        url = settings.redis_url.get_secret_value()
+        self._job_id, self._name, self._vault = job_id, _name(job_id), vault
+        self._client, self._hub = _reader(url), text_hub(url)
 
     def __enter__(self) -> Self:
-        self._subscription.subscribe(_name(self._job_id))
+        self._ear = self._hub.join(self._name)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._subscription.close()
-        self._client.close()
+        self._hub.leave(self._name, self._ear)
 
     def so_far(self, number: int = 0) -> list[Piece]:
         """What was said until now, from that piece on."""
-        kept: Any = self._client.lrange(_name(self._job_id), number, -1)
+        kept: Any = self._client.lrange(self._name, number, -1)
         return [piece for sealed in kept if (piece := self._opened(sealed)) is not None]
 
     def next(self, seconds: float) -> Piece | None:
         """The next piece, or None if none comes for so long."""
-        ends = time.monotonic() + seconds
-        while (left := ends - time.monotonic()) > 0:
-            message = self._subscription.get_message(timeout=left)
-            if message is not None and message["type"] == "message":
-                return self._opened(message["data"])
-        return None
+        try:
+            sealed = self._ear.queue.get(timeout=seconds)
+        except queue.Empty:
+            return None
+        if sealed is None:
+            raise RedisError("the connection broke")
+        return self._opened(sealed)
 
     def _opened(self, sealed: bytes) -> Piece | None:
         try:
@@ -182,6 +186,11 @@ def speaker(settings: Settings) -> Speaker:
 
 def _name(job_id: UUID) -> str:
     return f"nexus:text:{job_id}"
+
+
+@cache
+def _reader(url: str) -> redis.Redis:
+    return _client(url)
 
 
 def _client(url: str) -> redis.Redis:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import LiteralString
 from uuid import UUID
@@ -26,11 +28,15 @@ INTERVAL = 0.2
 
 _VERSIONS: LiteralString = f"SELECT id, version FROM jobs WHERE id = ANY(%(ids)s) AND {KEPT}"
 
+_NOBODY = UUID(int=0)
+
 log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True, eq=False)
-class _Waiter:
+class Waiter:
+    """Who waits for a job to have another version than this."""
+
     tenant_id: UUID
     job_id: UUID
     version: int
@@ -47,8 +53,8 @@ class Watcher:
     def __init__(self, tenancy: Tenancy):
         self._tenancy = tenancy
         self._lock = threading.Lock()
-        self._waiters: set[_Waiter] = set()
-        self._by_job: dict[UUID, set[_Waiter]] = defaultdict(set)
+        self._waiters: set[Waiter] = set()
+        self._by_job: dict[UUID, set[Waiter]] = defaultdict(set)
         self._polling = False
         self._hints: Listener | None = None
 
@@ -62,27 +68,51 @@ class Watcher:
 
     def wait_changed(self, row: JobRow, timeout: float) -> JobRow:
         """The job once it is newer than `row`, or as it is after `timeout` seconds. Raises `NotFound`."""
-        waiter = _Waiter(row["tenant_id"], row["id"], row["version"])
+        with self.watching(row) as waiter:
+            waiter.woken.wait(timeout)
+        return get(self._tenancy, row["tenant_id"], row["id"])
+
+    @contextmanager
+    def watching(self, row: JobRow) -> Iterator[Waiter]:
+        """For who waits for something else too: `woken` is set once the job may be newer than the waiter's `version`."""
+        waiter = Waiter(row["tenant_id"], row["id"], row["version"])
         with self._lock:
             self._waiters.add(waiter)
             self._by_job[waiter.job_id].add(waiter)
-            if self._hints is None:
-                self._hints = Listener(self._tenancy.settings, CHANGED, self._heard)
+            self._listen()
             if not self._polling:
                 self._polling = True
                 threading.Thread(target=self._poll, name="nexus-watcher", daemon=True).start()
         try:
-            waiter.woken.wait(timeout)
+            yield waiter
         finally:
-            with self._lock:
-                self._waiters.discard(waiter)
-                self._by_job[waiter.job_id].discard(waiter)
-                if not self._by_job[waiter.job_id]:
-                    del self._by_job[waiter.job_id]
-        return get(self._tenancy, row["tenant_id"], row["id"])
+            self._forget(waiter)
+
+    @contextmanager
+    def listening(self, job_id: UUID) -> Iterator[threading.Event]:
+        """An event that each hint about the job sets, for who looks by himself: nobody else asks PostgreSQL on his behalf."""
+        waiter = Waiter(_NOBODY, job_id, 0)
+        with self._lock:
+            self._by_job[job_id].add(waiter)
+            self._listen()
+        try:
+            yield waiter.woken
+        finally:
+            self._forget(waiter)
 
     def __len__(self) -> int:
         return len(self._waiters)
+
+    def _listen(self) -> None:
+        if self._hints is None:
+            self._hints = Listener(self._tenancy.settings, CHANGED, self._heard)
+
+    def _forget(self, waiter: Waiter) -> None:
+        with self._lock:
+            self._waiters.discard(waiter)
+            self._by_job[waiter.job_id].discard(waiter)
+            if not self._by_job[waiter.job_id]:
+                del self._by_job[waiter.job_id]
 
     def _heard(self, message: str) -> None:
         ids = [UUID(text) for text in message.split(",") if text]
@@ -107,8 +137,8 @@ class Watcher:
                 log.warning("watcher.poll_failed", waiters=len(waiters), exc_info=True)
                 time.sleep(1.0)
 
-    def _wake(self, waiters: list[_Waiter]) -> None:
-        by_tenant: dict[UUID, list[_Waiter]] = defaultdict(list)
+    def _wake(self, waiters: list[Waiter]) -> None:
+        by_tenant: dict[UUID, list[Waiter]] = defaultdict(list)
         for waiter in waiters:
             by_tenant[waiter.tenant_id].append(waiter)
         for tenant_id, group in by_tenant.items():

@@ -2,7 +2,7 @@
 
 Opening asks the limits and reserves the most that the call may cost of every budget that applies. Closing gives the reservation
 back, takes the cost, and writes the call log. A call whose worker was lost is closed by a later call of the tenant: at once if
-it is the same job's, else when its time is up. Whoever deletes the open call's row accounts for it, so it is accounted for once.
+it is the same job's, else when its time is up; or by a sweep, where there is no later call. Whoever deletes the open call's row accounts for it, so it is accounted for once.
 
 Calls that are opened or closed at the same time share a transaction.
 """
@@ -48,6 +48,7 @@ INSERT INTO api_call_logs ({_CALL}, input_tokens, cached_input_tokens, output_to
 SELECT {_CALL}, input_tokens, 0, 0, 'estimated', lost_micros, price_version,
        least(extract(epoch FROM now() - created_at) * 1000, 2147483647)::int, 'worker_lost', created_at
   FROM gone
+RETURNING id
 """
 
 _ROLL: LiteralString = """
@@ -106,6 +107,15 @@ WITH gone AS (
        SET reserved_micros = greatest(0, b.reserved_micros - g.reserved_micros),
            spent_micros = b.spent_micros + coalesce(%(cost_micros)s::bigint, 0)
       FROM gone g WHERE b.tenant_id = %(tenant_id)s AND b.id = ANY(g.budget_ids)
+), metered AS (
+    INSERT INTO metered_usage (tenant_id, id, code, quantity, source_kind, source_id, properties)
+    SELECT tenant_id, id, CASE operation WHEN 'chat' THEN 'completion' ELSE 'embedding' END, 1, 'llm_call', id,
+           jsonb_strip_nulls(jsonb_build_object(
+               'job_id', job_id, 'key_source', key_source, 'model', %(response_model)s::text,
+               'input_tokens', %(input_tokens)s::int, 'output_tokens', %(output_tokens)s::int,
+               'cost_micros', %(cost_micros)s::bigint))
+      FROM gone WHERE %(error_code)s::text IS NULL
+    ON CONFLICT DO NOTHING
 )
 INSERT INTO api_call_logs
     ({_CALL}, response_model, response_id, finish_reason, input_tokens, cached_input_tokens, output_tokens, usage_source,
@@ -171,6 +181,12 @@ def close_call(context: JobContext, call_id: UUID, **values: Any) -> None:
     """Close it with what is to be logged. One that was taken for lost meanwhile is accounted for already."""
     row = {**_CLOSED, "tenant_id": context.tenant_id, "id": call_id, **values}
     _CLOSING.ask((context.tenancy, context.tenant_id), row)
+
+
+def close_lost(tenancy: Tenancy, tenant_id: UUID) -> int:
+    """Put down the tenant's calls whose time is up, and give back what they reserved; returns how many there were."""
+    of_all = {"tenant_id": tenant_id, "jobs": [], "tokens": []}
+    return len(tenancy.fetch_many(tenant_id, [(_LOCK, of_all), (_LOST, of_all)])[1])
 
 
 _Key = tuple[Tenancy, UUID]

@@ -9,14 +9,15 @@ from typing import Any, Generic, TypeVar
 
 from config.settings import Settings
 from domain.completions.budgets import most_tokens
+from domain.completions.catalog import context_window
 from domain.completions.config import LlmConfig, read_config
 from domain.completions.prices import OwnPrice
 from domain.completions.routing import DEFAULT_MODELS, Route, next_may_serve
 from domain.destinations import parse_networks
-from domain.errors import JobError
+from domain.errors import JobError, Permanent
 from jobs.context import JobContext
 from providers.llm import Account, CompletionProvider, Interrupted, Reach, Usage, completion_provider, cost_micros
-from providers.llm.tokens import estimated_tokens
+from providers.llm.tokens import estimated_tokens, least_tokens
 from tasks.ledger import Expected, close_call, open_call
 from tasks.own_prices import own_price
 
@@ -65,6 +66,7 @@ def serve(context: JobContext, routes: Sequence[Route], asked: Asked[Answer]) ->
     errors: list[JobError] = []
     for route in routes:
         context.check()
+        _refuse_too_long(route, asked)
         price = own_price(context, route.provider, route.model) if route.key_source == "tenant" else None
         call_id = open_call(context, _expected(config, route, asked, price, before))
         clock = _Clock(asked.ttft_ms)
@@ -112,7 +114,16 @@ def warm(settings: Settings) -> None:
     """Make the clients of the platform's own accounts and load the prices: a second of processor time, once per process."""
     for account in platform_accounts(settings).values():
         completion_provider(account)
+        context_window(account.provider, DEFAULT_MODELS[account.provider])
         cost_micros(account.provider, DEFAULT_MODELS[account.provider], Usage(1, 0, 1, "estimated"))
+
+
+def _refuse_too_long(route: Route, asked: Asked[Any]) -> None:
+    """Raise `Permanent` (`context_window_exceeded`) for what surely does not fit the model: asking would cost time and a budget."""
+    window = context_window(route.provider, route.model)
+    if window is not None and sum(map(len, asked.texts)) > window and least_tokens(asked.texts) > window:
+        said = f"The prompt does not fit {route.model}, which reads {window} tokens."
+        raise Permanent(said, code="context_window_exceeded")
 
 
 class _Clock:

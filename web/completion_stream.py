@@ -30,7 +30,7 @@ from web.jobs_response import address, job_body
 from web.sse import HEARTBEAT_SECONDS, RETRY_MILLISECONDS, STREAM_SECONDS
 
 LOOK_SECONDS = 1.0
-"""How long a stream that hears nothing goes without looking at the job's row."""
+"""How long a stream that hears nothing goes without asking whether the job's row has changed, which one query tells all streams."""
 
 _POSITION = re.compile(r"([0-9]{1,6})\.([0-9]{1,9})")
 
@@ -132,19 +132,20 @@ def _heard(
     tenancy: Tenancy, watcher: Watcher, row: JobRow, vault: Vault, reader: _Reader, ends: float
 ) -> Iterator[str]:
     """Pieces as they come, until the job has finished. Raises `RedisError`."""
-    with Listening(tenancy.settings, row["id"], vault) as listening:
+    with Listening(tenancy.settings, row["id"], vault) as listening, watcher.watching(row) as waiter:
         # After subscribing, so that nothing falls between what is kept and what comes.
         for piece in listening.so_far():
             reader.take(piece)
-        looked = spoke = monotonic()
+        spoke = monotonic()
         while (now := monotonic()) < ends:
             yield from reader.said()
-            if reader.ended or now - looked >= LOOK_SECONDS:
+            if reader.ended or waiter.woken.is_set():
+                waiter.woken.clear()
                 # After its last piece the job's end is a moment away, unless it is to be tried again.
                 row = watcher.wait_finished(row["tenant_id"], row["id"], LOOK_SECONDS if reader.ended else 0.0)
                 if is_finished(row):
                     return
-                looked, reader.ended = monotonic(), False
+                waiter.version, reader.ended = row["version"], False
             found = listening.next(LOOK_SECONDS)
             if found is not None:
                 spoke = monotonic()

@@ -10,6 +10,7 @@ from jobs.transport import TICK_QUEUE
 BILLING_TICK = "tick.billing"
 USAGE_TICK = "tick.usage"
 SWEEP_TICK = "tick.sweep"
+CALLS_TICK = "tick.calls"
 USAGE_SECONDS = 60.0
 SWEEP_SECONDS = 3600.0
 BACKUP_TICK = "tick.backups"
@@ -32,6 +33,11 @@ def schedule(app: Celery, settings: Settings) -> None:
         },
         SWEEP_TICK: {
             "task": SWEEP_TICK,
+            "schedule": SWEEP_SECONDS,
+            "options": {"queue": TICK_QUEUE, "expires": SWEEP_SECONDS},
+        },
+        CALLS_TICK: {
+            "task": CALLS_TICK,
             "schedule": SWEEP_SECONDS,
             "options": {"queue": TICK_QUEUE, "expires": SWEEP_SECONDS},
         },

@@ -18,7 +18,7 @@ from jobs.submit import NewJob, submit
 from jobs.tenant_life import submit_backups
 from tenancy.access import Tenancy
 from workers.runtime import runtime
-from workers.schedule import BACKUP_TICK, BILLING_TICK, SWEEP_TICK, USAGE_TICK
+from workers.schedule import BACKUP_TICK, BILLING_TICK, CALLS_TICK, SWEEP_TICK, USAGE_TICK
 
 _OPERATOR: LiteralString = "SELECT id FROM tenants WHERE is_operator AND state = 'active'"
 _DUE: LiteralString = "SELECT id FROM tenants WHERE billing_due_at <= now() AND state = 'active' LIMIT 10000"
@@ -31,6 +31,7 @@ def register(app: Celery) -> None:
     app.task(name=BILLING_TICK, ignore_result=True)(_tick_billing)
     app.task(name=USAGE_TICK, ignore_result=True)(_tick_usage)
     app.task(name=SWEEP_TICK, ignore_result=True)(_tick_sweep)
+    app.task(name=CALLS_TICK, ignore_result=True)(_tick_calls)
     app.task(name=BACKUP_TICK, ignore_result=True)(_tick_backups)
 
 
@@ -47,6 +48,10 @@ def _tick_sweep() -> int:
     if tenancy.settings.stripe_api_key is None:
         return 0
     return submit_operators(tenancy, "webhook.sweep", {"source": "stripe"})
+
+
+def _tick_calls() -> int:
+    return submit_operators(runtime().tenancy, "completion.sweep", {})
 
 
 def submit_operators(tenancy: Tenancy, kind: str, payload: Mapping[str, Any]) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
-from functools import cache
+from functools import cache, lru_cache
+
+PRICED = ("openai", "anthropic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +49,19 @@ def known_models(provider: str) -> tuple[Model, ...]:
     return tuple(sorted(found, key=lambda model: model.id))
 
 
+@lru_cache(maxsize=1024)
+def context_window(provider: str, model: str) -> int | None:
+    """How many tokens the model reads at most, if that is known. A dated model has the window of its family."""
+    known = {each.id: each.context_window for each in known_models(provider)} if provider in PRICED else {}
+    if model in known:
+        return known[model]
+    families = [id for id in known if re.fullmatch(rf"{re.escape(id)}-(\d{{8}}|\d{{4}}-\d\d-\d\d)", model)]
+    return known[families[0]] if families else None
+
+
 def models_of(providers: Collection[str]) -> list[Model]:
     """Those of several providers."""
-    return [model for provider in ("openai", "anthropic") if provider in providers for model in known_models(provider)]
+    return [model for provider in PRICED if provider in providers for model in known_models(provider)]
 
 
 def _micros(price: object) -> int | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from domain.errors import FieldError
 from domain.notifications.channels import normal_email, normal_phone
+from domain.notifications.sns import TOPIC
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ TYPES: dict[str, ProviderType] = {
             {"password": False, "callback_secret": False},
         ),
         ProviderType(
-            "ses", "email", {"region": True, "access_key": True, "from": True}, {"secret_key": True, "callback_secret": False}
+            "ses", "email", {"region": True, "access_key": True, "from": True, "topic": False}, {"secret_key": True, "callback_secret": False}
         ),
         ProviderType("twilio", "sms", {"account_sid": True, "from": True}, {"auth_token": True}),
         ProviderType("fcm", "push", {}, {"service_account": True, "callback_secret": False}),
@@ -90,7 +91,7 @@ def _said_of(type_name: str, name: str, value: Any) -> str | None:
         return "Must be printable text of at most 320 characters."
     if name == "from":
         return _sender_fault(type_name, value)
-    wanted = {"region": _REGION, "account_sid": _SID, "host": _HOST}.get(name)
+    wanted = {"region": _REGION, "account_sid": _SID, "host": _HOST, "topic": TOPIC}.get(name)
     if wanted is not None and not wanted.fullmatch(value):
         return "Has not the right form."
     if name == "encryption" and value not in ENCRYPTIONS:

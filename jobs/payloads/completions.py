@@ -28,6 +28,10 @@ class CompletionVerifySchema(Schema):
     """Nothing: what is verified is the tenant's configuration as it is when the job runs."""
 
 
+class CompletionSweepSchema(Schema):
+    """Nothing: it looks at all tenants."""
+
+
 class EmbeddingCreateSchema(Schema):
     """Texts to embed. `model` may be left out: the provider's default is used and named in the answer."""
 

@@ -15,6 +15,8 @@ SUBJECT_LIMIT = 998
 """RFC 5322, section 2.1.1."""
 RECIPIENTS_LIMIT = 100
 AUDIENCE_LIMIT = 10_000
+REPORT_LIMIT = 400_000
+"""Characters. SNS delivers at most 256 KiB."""
 DATA_LIMIT = 50
 """Values at the top of a template's data."""
 
@@ -151,9 +153,7 @@ class NotificationBroadcastSchema(ContentSchema):
     """One message to many. Each recipient's attributes stand in the template's data as `recipient`."""
 
     name = fields.String(required=True, validate=validate.Length(min=1, max=200), metadata={"example": "Spring news"})
-    channel = fields.String(
-        load_default="email", validate=validate.OneOf(["email", "sms", "in_app"]), metadata={"example": "email"}
-    )
+    channel = fields.String(load_default="email", validate=validate.OneOf(CHANNELS), metadata={"example": "email"})
     audience = fields.Nested(AudienceSchema, required=True, metadata={"example": {}})
 
     @validates_schema(skip_on_field_errors=False)
@@ -164,11 +164,12 @@ class NotificationBroadcastSchema(ContentSchema):
 
 
 class NotificationBatchSchema(Schema):
-    """A broadcast's recipients with ids beyond `after` and up to `through`."""
+    """A broadcast's recipients with ids beyond `after` and up to `through`; with `held`, those whose messages were held."""
 
     broadcast_id = fields.UUID(required=True)
     after = fields.UUID(required=True)
     through = fields.UUID(required=True)
+    held = fields.Boolean(load_default=False)
 
 
 class NotificationPreviewSchema(Schema):
@@ -178,6 +179,13 @@ class NotificationPreviewSchema(Schema):
     text = fields.String(required=True, validate=validate.Length(min=1, max=200_000))
     html = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=200_000))
     data = fields.Dict(load_default=dict, metadata={"additionalProperties": True})
+
+
+class NotificationReportSchema(Schema):
+    """What Amazon SNS delivered to the callback address of an account, as it came."""
+
+    account_id = fields.UUID(required=True)
+    body = fields.String(required=True, validate=validate.Length(min=2, max=REPORT_LIMIT))
 
 
 def content_errors(data: Mapping[str, Any], channels: list[str]) -> dict[str, list[str]]:

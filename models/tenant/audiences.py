@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, exists
 
-from models.tenant.recipients import Recipient
+from models.tenant.recipients import Recipient, RecipientDevice
 
 
 def audience(tenant_id: UUID, channel: str, chosen: Mapping[str, Any]) -> list[ColumnElement[bool]]:
@@ -18,6 +18,9 @@ def audience(tenant_id: UUID, channel: str, chosen: Mapping[str, Any]) -> list[C
         conditions.append(Recipient.email.is_not(None))
     if channel == "sms":
         conditions.append(Recipient.phone.is_not(None))
+    if channel == "push":
+        device = RecipientDevice.tenant_id == tenant_id, RecipientDevice.recipient_id == Recipient.id
+        conditions.append(exists().where(*device, RecipientDevice.gone_at.is_(None)))
     if chosen.get("recipients") is not None:
         conditions.append(Recipient.external_id.in_(chosen["recipients"]))
     if chosen.get("attributes"):

@@ -1,4 +1,4 @@
-"""How a tenant notifies: its defaults and providers, templates, suppressions, broadcasts, and what was used."""
+"""How a tenant notifies: its defaults and providers, templates, suppressions and broadcasts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint, func, text
+from sqlalchemy import (
+    ARRAY,
+    CheckConstraint,
+    ForeignKeyConstraint,
+    Index,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -90,7 +99,11 @@ class Suppression(Owned, Created, TenantBase):
 
 
 class Broadcast(Owned, Created, TenantBase):
-    """A message to many. Its id is that of the job which fans it out; `through` is the last recipient handed to a batch."""
+    """A message to many. Its id is that of the job which fans it out; `through` is the last recipient handed to a batch.
+
+    `handing` is the last one of a batch that is being handed over: whoever goes on after a crash hands over that same batch, so
+    that batches never overlap.
+    """
 
     __tablename__ = "broadcasts"
     __table_args__ = (
@@ -105,21 +118,27 @@ class Broadcast(Owned, Created, TenantBase):
     total: Mapped[int]
     fanned_out: Mapped[int] = mapped_column(server_default=text("0"))
     through: Mapped[UUID | None]
+    handing: Mapped[UUID | None]
     version: Mapped[int] = mapped_column(server_default=text("1"))
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
-class MeteredUsage(Owned, TenantBase):
-    """Something used that may be billed, once for each source: `message.email` for the message `source_id`."""
+class BroadcastBatch(Owned, Created, TenantBase):
+    """Who of a batch is being written to at this moment, by which provider: `recipients`, and beside them the ids of their `messages`.
 
-    __tablename__ = "metered_usage"
+    Its id is that of the batch's job, and `token` that of the attempt which may go on. What a killed attempt leaves in it is in doubt.
+    """
+
+    __tablename__ = "broadcast_batches"
     __table_args__ = (
-        UniqueConstraint("tenant_id", "code", "source_id"),
-        Index("ix_metered_usage_occurred_at", "tenant_id", "code", "occurred_at"),
+        ForeignKeyConstraint(
+            ["tenant_id", "broadcast_id"], ["broadcasts.tenant_id", "broadcasts.id"], ondelete="CASCADE"
+        ),
     )
 
-    code: Mapped[str]
-    quantity: Mapped[int] = mapped_column(BigInteger)
-    source_kind: Mapped[str]
-    source_id: Mapped[UUID]
-    occurred_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    broadcast_id: Mapped[UUID]
+    token: Mapped[UUID]
+    provider: Mapped[str | None]
+    recipients: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default=text("'{}'"))
+    messages: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default=text("'{}'"))
+    marked_at: Mapped[datetime | None]

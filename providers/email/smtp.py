@@ -9,19 +9,21 @@ from __future__ import annotations
 import contextlib
 import smtplib
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from domain.destinations import Network
 from domain.errors import JobError, Permanent, Transient, UnknownOutcome
 from providers.email.base import EmailMessage, SentMessage
-from providers.email.mime import Composed, compose
+from providers.email.letters import Letters
+from providers.email.mime import Composed
 from providers.email.smtp_connect import connect
+from providers.email.smtp_pipeline import Pipeline, Refusal
 
 _DEFAULT_PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
 _DEFAULT_TIMEOUT = 20.0
-_OK, _WILL_FORWARD = 250, 251
+_OK, _CLOSING = 250, 421
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,24 +95,72 @@ class SmtpConnection:
     def __init__(self, name: str, server: SmtpServer, allowed: Sequence[Network] | None):
         self._name, self._server, self._allowed = name, server, allowed
         self._client: smtplib.SMTP | None = None
+        self._pipeline: Pipeline | None = None
+        self._letters = Letters()
 
     def send(self, message: EmailMessage) -> SentMessage:
-        """Hand a message to the server. Whatever goes wrong ends the connection, so that the next message has a new one."""
-        composed = compose(message)
+        """Hand a message to the server. Raises as `EmailProvider.send` says."""
+        (answer,) = self.send_many([message])
+        if isinstance(answer, JobError):
+            raise answer
+        return answer
+
+    def send_many(self, messages: Iterable[EmailMessage]) -> Iterator[SentMessage | JobError]:
+        """Hand many over; an answer for each in order. The next message is taken up before the answer for the one before it.
+
+        What the server refuses leaves the connection open; one that breaks is opened again for the next message.
+        """
+        mails = (self._composed(message) for message in messages)
+        mail = next(mails, None)
+        while mail is not None:
+            error = mail if isinstance(mail, JobError) else self._announce(mail)
+            following = next(mails, None)
+            if error is None and isinstance(mail, Composed):
+                yield self._hand_over(mail, following if isinstance(following, Composed) else None)
+            elif error is not None:
+                yield error
+            mail = following
+
+    def _composed(self, message: EmailMessage) -> Composed | JobError:
+        try:
+            return self._letters.compose(message)
+        except JobError as error:
+            return error
+
+    def _announce(self, mail: Composed) -> JobError | None:
+        """Why the server does not take the mail's envelope, if it does not. Nothing was sent then."""
         try:
             with _before_data():
-                client = self._client or self._open(composed.sender.rpartition("@")[2])
-                _expect(client.mail(composed.sender), "sender_refused", _OK)
-                _expect(client.rcpt(composed.recipient), "recipient_refused", _OK, _WILL_FORWARD)
-            answer = _data(client, composed)
-        except JobError:
+                if self._pipeline is None:
+                    self._pipeline = Pipeline(self._open(mail.sender.rpartition("@")[2]))
+                self._pipeline.announce(mail)
+        except Refusal as refusal:
+            if refusal.reply[0] == _CLOSING:
+                self._abandon()
+            return _refused(*refusal.reply, f"{refusal.step}_refused")
+        except JobError as error:
             self._abandon()
-            raise
-        return SentMessage(self._name, composed.message_id, answer)
+            return error
+        return None
+
+    def _hand_over(self, mail: Composed, following: Composed | None) -> SentMessage | JobError:
+        """The server's answer to the mail's text."""
+        if self._pipeline is None:
+            raise RuntimeError("a mail is announced before it is handed over")
+        try:
+            code, answer = self._pipeline.text(mail, following)
+        except (smtplib.SMTPException, OSError):
+            self._abandon()
+            return UnknownOutcome("The mail server fell silent after the message was begun.")
+        if code == _OK:
+            return SentMessage(self._name, mail.message_id, _readable(code, answer))
+        if code == _CLOSING:
+            self._abandon()
+        return _refused(code, answer, "message_refused")
 
     def close(self) -> None:
         """Say goodbye; how that goes does not matter, for every message has its answer."""
-        client, self._client = self._client, None
+        client, self._client, self._pipeline = self._client, None, None
         if client is not None:
             with contextlib.closing(client), contextlib.suppress(smtplib.SMTPException, OSError):
                 client.quit()
@@ -130,7 +180,7 @@ class SmtpConnection:
         return client
 
     def _abandon(self) -> None:
-        client, self._client = self._client, None
+        client, self._client, self._pipeline = self._client, None, None
         if client is not None:
             client.close()
 
@@ -150,23 +200,6 @@ def _before_data() -> Iterator[None]:
         raise Permanent("The mail server's certificate is not valid.", code="provider_misconfigured") from error
     except (smtplib.SMTPException, OSError) as error:
         raise Transient("The mail server cannot be reached or hung up.", code="provider_unreachable") from error
-
-
-def _data(client: smtplib.SMTP, composed: Composed) -> str:
-    try:
-        code, answer = client.data(composed.content)
-    except smtplib.SMTPDataError as error:  # the server did not even begin to take it
-        raise _refused(error.smtp_code, error.smtp_error, "message_refused") from error
-    except (smtplib.SMTPException, OSError) as error:
-        raise UnknownOutcome("The mail server fell silent after the message was begun.") from error
-    if code != _OK:
-        raise _refused(code, answer, "message_refused")
-    return _readable(code, answer)
-
-
-def _expect(reply: tuple[int, bytes], code: str, *accepted: int) -> None:
-    if reply[0] not in accepted:
-        raise _refused(reply[0], reply[1], code)
 
 
 def _refused(status: int, answer: bytes | str, code: str) -> JobError:

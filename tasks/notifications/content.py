@@ -63,10 +63,45 @@ def source_of(
     recipient: Recipient | None,
 ) -> Source:
     """Where the content comes from. Raises `Permanent` (`template_unknown`, `template_variant_missing`)."""
+    return Sources(session, settings, payload, channel).of(recipient)
+
+
+class Sources:
+    """Where the content of many messages comes from: the template is read once. Raises `Permanent` (`template_unknown`)."""
+
+    def __init__(self, session: Session, settings: NotificationSettings, payload: Mapping[str, Any], channel: str):
+        self._settings, self._payload, self._channel = settings, payload, channel
+        self._template = None if payload["template"] is None else _template(session, settings.tenant_id, payload)
+        self._by_locale: dict[str, Source] = {}
+
+    def of(self, recipient: Recipient | None) -> Source:
+        """The same object for all who read the same. Raises `Permanent` (`template_variant_missing`)."""
+        own = None if recipient is None else recipient.locale
+        wanted = "" if self._template is None else self._payload["locale"] or own or self._settings.locale
+        if wanted not in self._by_locale:
+            self._by_locale[wanted] = self._made(wanted)
+        return self._by_locale[wanted]
+
+    def _made(self, wanted: str) -> Source:
+        payload = self._payload
+        if self._template is None:
+            given = {name: payload[name] for name in ("subject", "text", "html") if payload[name] is not None}
+            return Source(given, category=payload["category"], locale=payload["locale"])
+        template, version = self._template
+        variants = [Variant(**each) for each in version.variants]
+        variant = variant_for(variants, self._channel, wanted, template.default_locale)
+        if variant is None:
+            raise Permanent(
+                f"The template {template.key} says nothing for {self._channel} in {wanted}.",
+                code="template_variant_missing",
+            )
+        parts = {name: text for name in ("subject", "text", "html") if (text := getattr(variant, name)) is not None}
+        category = payload["category"] or template.category
+        return Source(parts, tuple(version.variables), template.key, version.number, variant.locale, category)
+
+
+def _template(session: Session, tenant_id: UUID, payload: Mapping[str, Any]) -> tuple[Template, TemplateVersion]:
     key = payload["template"]
-    if key is None:
-        given = {name: payload[name] for name in ("subject", "text", "html") if payload[name] is not None}
-        return Source(given, category=payload["category"], locale=payload["locale"])
     found = session.execute(
         select(Template, TemplateVersion)
         .join(
@@ -75,19 +110,12 @@ def source_of(
             & (TemplateVersion.template_id == Template.id)
             & (TemplateVersion.number == (payload["template_version"] or Template.version)),
         )
-        .where(Template.tenant_id == settings.tenant_id, Template.key == key)
+        .where(Template.tenant_id == tenant_id, Template.key == key)
     ).one_or_none()
     if found is None:
         raise Permanent(f"There is no template {key}, or not in that version.", code="template_unknown")
     template, version = found
-    wanted = payload["locale"] or (recipient and recipient.locale) or settings.locale
-    variant = variant_for([Variant(**each) for each in version.variants], channel, wanted, template.default_locale)
-    if variant is None:
-        raise Permanent(f"The template {key} says nothing for {channel} in {wanted}.", code="template_variant_missing")
-    parts = {name: text for name in ("subject", "text", "html") if (text := getattr(variant, name)) is not None}
-    return Source(
-        parts, tuple(version.variables), key, version.number, variant.locale, payload["category"] or template.category
-    )  # fmt: skip
+    return template, version
 
 
 def template_data(payload: Mapping[str, Any], recipient: Recipient | None, unsubscribe_url: str) -> dict[str, Any]:
@@ -98,7 +126,7 @@ def template_data(payload: Mapping[str, Any], recipient: Recipient | None, unsub
 
 def unsubscribe_url(context: JobContext, message_id: UUID) -> str:
     """Where the message's recipient unsubscribes."""
-    key = link_key(context.tenancy.ring.own[-1], "unsubscribe")
+    key = link_key(context.tenancy.ring.origin, "unsubscribe")
     token = write_token(key, context.tenant_id, message_id)
     return f"{context.settings.base_url}/api/v1/notifications/unsubscribe/{token}"
 
@@ -114,12 +142,12 @@ def outgoing(
             headers=headers(unsubscribe_url(context, message_id)) if one_click else {},
         )  # fmt: skip
     if channel == "sms":
-        return SmsMessage(message_id, to, content.text, _callback(context, account))
+        return SmsMessage(message_id, to, content.text, _callback(context, account, message_id))
     return PushMessage(message_id, to, content.subject, content.text)
 
 
-def _callback(context: JobContext, account: Account) -> str | None:
-    """Only where the outside can reach us."""
+def _callback(context: JobContext, account: Account, message_id: UUID) -> str | None:
+    """Only where the outside can reach us. It names the message, since the provider's own name for it may never reach us."""
     if context.settings.public_url is None:
         return None
-    return account.callback or callback_url(context)
+    return f"{account.callback or callback_url(context)}?message_id={message_id}"

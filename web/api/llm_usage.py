@@ -31,6 +31,7 @@ PICTURE = "image/svg+xml"
 def read_usage(period: dict[str, Any]) -> Response:
     """Total the call log by day (UTC), model and key; with `Accept: image/svg+xml`, as a picture of the costs.
 
+    With `by=principal` it is also totalled by API key and user, and `principal` names one of them.
     Both `from` and `to` are included. Left out, it is the last 30 days; a report covers at most 366.
     """
     first, last = _days(period["from_day"], period["to_day"], datetime.now(UTC).date())
@@ -38,7 +39,9 @@ def read_usage(period: dict[str, Any]) -> Response:
     log = ApiCallLog
     day = cast(func.timezone("UTC", log.created_at), Date).label("day")
     model = func.coalesce(log.response_model, log.request_model).label("model")
-    group = (day, log.provider, model, log.key_source)
+    by_caller = period["by"] == "principal"
+    group = (day, log.provider, model, log.key_source, *((log.principal,) if by_caller else ()))
+    whose = () if period["principal"] is None else (log.principal == period["principal"],)
     totals = (
         select(
             *group,
@@ -50,12 +53,12 @@ def read_usage(period: dict[str, Any]) -> Response:
                 for column in (log.input_tokens, log.cached_input_tokens, log.output_tokens, log.cost_micros)
             ),
         )
-        .where(log.tenant_id == tenant_id(), log.created_at >= start, log.created_at < end + timedelta(days=1))
+        .where(log.tenant_id == tenant_id(), log.created_at >= start, log.created_at < end + timedelta(days=1), *whose)
         .group_by(*group)
-        .order_by(day, log.provider, model, log.key_source)
+        .order_by(*group)
     )
     with tenancy().session(tenant_id()) as session:
-        items = [dict(row) for row in session.execute(totals).mappings()]
+        items = [{"principal": None, **row} for row in session.execute(totals).mappings()]
     if request.accept_mimetypes.best_match(["application/json", PICTURE]) == PICTURE:
         response = Response(usage_picture(first, last, items), mimetype=PICTURE)
     else:

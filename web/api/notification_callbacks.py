@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from uuid import UUID
 
 import structlog
@@ -13,15 +14,20 @@ from flask import Response, request
 from flask_smorest import Blueprint
 
 from domain.errors import InvalidSignature, MalformedRequest, NotFound
+from domain.identity.principals import system
 from domain.notifications.callbacks import Report, read_standard, read_twilio, verify_standard, verify_twilio
 from domain.notifications.links import PLATFORM_ACCOUNT, Purpose, link_key, read_token
 from domain.notifications.provider_types import TYPES
+from domain.notifications.sns import read_sns
+from jobs.submit import NewJob, submit
 from models.tenant import Message, NotificationProvider
+from models.tenant.message_reports import suppress, take
+from tenancy.audit import current_origin, set_origin
 from web.arguments import parse_json
 from web.auth import public
 from web.context import tenancy
-from web.message_reports import suppress, take
 from web.schemas.webhooks import WebhookReceivedSchema
+from web.tracing import request_id, traceparent
 
 blueprint = Blueprint("notification_callbacks", __name__, description="What providers and recipients report")
 
@@ -33,7 +39,7 @@ _MESSAGE = {
 }  # fmt: skip
 _REPORT = {
     "required": True,
-    "description": "A form of Twilio's, or JSON of a relay, signed as Standard Webhooks are.",
+    "description": "A form of Twilio's, JSON of a relay, signed as Standard Webhooks are, or what Amazon SNS delivers.",
     "content": {
         "application/x-www-form-urlencoded": {"schema": {"type": "object"}},
         "application/json": {
@@ -53,14 +59,19 @@ def receive_report(token: str) -> dict[str, bool]:
     """Receive a provider's report about a message.
 
     The address names the account, and the account's secret signs the body. What was told before, or tells nothing, is
-    answered the same. Statuses only move forward.
+    answered the same. Statuses only move forward. What Amazon SNS delivers for an account of SES is checked by a job, which
+    also confirms the subscription of the topic.
     """
     tenant_id, account_id = _named(token, "callback")
+    if "X-Amz-Sns-Message-Type" in request.headers:
+        _hand_on(tenant_id, account_id)
+        return {"received": True}
     label, channel, secret = _account(tenant_id, account_id)
     report = _twilio(secret) if channel == "sms" and label.startswith("twilio") else _standard(secret)
     if report is not None:
         if request.args.get("message_id"):
             report = replace(report, message_id=request.args["message_id"])
+        set_origin(replace(current_origin(), actor=f"provider:{label}"))
         with tenancy().session(tenant_id) as session:
             news = take(session, tenant_id, report, label, channel)
         log.info("notification.report", tenant_id=str(tenant_id), account=label, report=report.event, news=news)
@@ -97,8 +108,8 @@ def unsubscribe(token: str) -> Response:
 
 
 def _named(token: str, purpose: Purpose) -> tuple[UUID, UUID]:
-    """Whom and what a link names, whichever of the ring's keys has signed it. Raises `NotFound`."""
-    for master in tenancy().ring.own:
+    """Whom and what a link names, whichever of the keys that we have has signed it. Raises `NotFound`."""
+    for master in tenancy().ring.verifying:
         found = read_token(link_key(master, purpose), token)
         if found is not None:
             return found
@@ -132,6 +143,22 @@ def _account(tenant_id: UUID, account_id: UUID) -> tuple[str, str, str]:
     return f"{row.type}:{row.name}", TYPES[row.type].channel, secret
 
 
+def _hand_on(tenant_id: UUID, account_id: UUID) -> None:
+    """Leave a delivery of SNS to a job, unless it cannot be one. Raises `NotFound`, `MalformedRequest`, `InvalidSignature`."""
+    with tenancy().session(tenant_id) as session:
+        row = session.get(NotificationProvider, (tenant_id, account_id))
+    if row is None or row.type != "ses":
+        raise NotFound("There is nothing at this address.")
+    raw = request.get_data(cache=False)
+    body = parse_json(raw)
+    _verified(lambda: read_sns(body, row.config.get("topic"), datetime.now(UTC)))
+    payload = {"account_id": str(account_id), "body": raw.decode()}
+    job = NewJob(
+        "notification.report", payload, system("sns", tenant_id), request_id=request_id(), traceparent=traceparent(),
+    )  # fmt: skip
+    submit(tenancy(), job)
+
+
 def _twilio(secret: str) -> Report | None:
     form = list(request.form.items(multi=True))
     query = f"?{request.query_string.decode()}" if request.query_string else ""
@@ -150,7 +177,7 @@ def _standard(secret: str) -> Report | None:
     return read_standard(headers.get("webhook-id", ""), body)
 
 
-def _verified(verify: Callable[[], None]) -> None:
+def _verified(verify: Callable[[], object]) -> None:
     """Say no more than that it does not match; the reason would help a forger."""
     try:
         verify()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -22,12 +23,12 @@ from jobs.control import cancel
 from jobs.submissions import Submission, submission
 from jobs.submit import submit
 from models.tenant import Message, MessageAttempt, MessageEvent, Recipient
+from models.tenant.message_reports import engage
 from models.tenant.standing import recipient_at, settings_of, standing, suppressions_of
 from web.auth import can
 from web.context import tenancy, tenant_id
 from web.jobs_response import accepted, new_job
 from web.listing import list_rows
-from web.message_reports import engage
 from web.pagination import Envelope
 from web.schemas.base import page_schema
 from web.schemas.jobs import JobSchema
@@ -113,14 +114,10 @@ def cancel_notification(notification_id: UUID) -> dict[str, Any]:
 
     409 if it is too late: a provider has it, or may have.
     """
-    known = _stop_message(notification_id)
-    try:
+    # A message that is there may have had no job of its own, or one that has ended: the message tells how.
+    tolerated = (IllegalTransition, NotFound) if _stop_message(notification_id) else (IllegalTransition,)
+    with contextlib.suppress(*tolerated):
         cancel(tenancy(), tenant_id(), notification_id)
-    except NotFound:
-        if not known:
-            raise
-    except IllegalTransition:
-        pass  # the job has ended; the message below tells how
     shown = _shown(notification_id)
     if shown["status"] != "not_sent":
         raise IllegalTransition(f"The message is {shown['status']}; a provider has it, or may have.")

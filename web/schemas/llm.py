@@ -54,6 +54,14 @@ class UsageQuerySchema(Schema):
 
     from_day = fields.Date(data_key="from", load_default=None, metadata={"example": "2026-11-01"})
     to_day = fields.Date(data_key="to", load_default=None, metadata={"example": "2026-11-30"})
+    by = fields.String(
+        load_default="model", validate=validate.OneOf(["model", "principal"]),
+        metadata={"description": "With `principal`, also by who asked: `key:<id>` or `user:<id>`.", "example": "model"},
+    )  # fmt: skip
+    principal = fields.String(
+        load_default=None, validate=validate.Length(min=1, max=200),
+        metadata={"description": "Only what this one asked for.", "example": "key:019ab5f0-6a3e-7c52-9f0e-3d0f6f3b8a21"},
+    )  # fmt: skip
 
 
 class UsageTotalSchema(Schema):
@@ -63,6 +71,9 @@ class UsageTotalSchema(Schema):
     provider = fields.String(required=True, metadata={"example": "openai"})
     model = fields.String(required=True, metadata={"example": "gpt-5-mini"})
     key_source = fields.String(required=True, metadata={"example": "tenant"})
+    principal = fields.String(
+        required=True, allow_none=True, metadata={"description": "Null unless totalled by it.", "example": None}
+    )
     calls = fields.Integer(required=True, metadata={"example": 12})
     failed_calls = fields.Integer(required=True, metadata={"example": 1})
     unpriced_calls = fields.Integer(required=True, metadata={"example": 0})

@@ -35,8 +35,13 @@ def under() -> Iterator[Callable[..., JobContext]]:
 
 
 def next_attempt(context: JobContext) -> JobContext:
-    """The job's next attempt, as after a crash or a failure of the one before."""
-    return replace(context, attempt=context.attempt + 1, token=new_id())
+    """The job's next attempt, as after a crash or a failure of the one before: the job is its own from now on."""
+    following = replace(context, attempt=context.attempt + 1, token=new_id())
+    context.tenancy.platform.fetch(
+        "UPDATE jobs SET token = %(new)s, attempt = %(attempt)s WHERE id = %(id)s AND state = 'running'",
+        {"id": context.job_id, "new": following.token, "attempt": following.attempt},
+    )
+    return following
 
 
 class _AnyPort(Controller):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from pydantic import SecretStr
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from domain.errors import JobError, NotNow, Permanent, Transient
+from domain.errors import Cancelled, JobError, NotNow, Permanent, Transient
 from domain.ids import new_id
 from jobs.context import JobContext
 from models.tenant import (
@@ -28,10 +29,12 @@ from models.tenant import (
     NotificationProvider,
     NotificationSettings,
     Recipient,
+    RecipientDevice,
     Suppression,
 )
 from tasks.notifications import deliver, deliver_batch, fan_out
-from tasks.notifications.batches import HANDFUL
+from tasks.notifications.batches import WINDOW
+from tasks.notifications.routes import DOUBTS_IN_A_ROW, Connected
 from tests.contracts.smtp_double import SmtpDouble
 from tests.integration.tasks.conftest import next_attempt
 
@@ -339,6 +342,12 @@ def killed_after(context: JobContext, transactions: int) -> Iterator[JobContext]
             with super().session(tenant_id) as session:
                 yield session
 
+        def fetch_many(self, tenant_id: UUID, statements: Any) -> Any:
+            if not left[0]:
+                raise Killed
+            left[0] -= 1
+            return super().fetch_many(tenant_id, statements)
+
     dying = object.__new__(Dying)
     dying.__dict__.update(context.tenancy.__dict__)
     yield replace(context, tenancy=dying)
@@ -373,12 +382,12 @@ def test_a_delivery_killed_between_any_two_transactions_sends_once_or_says_unkno
     assert len(smtp.received) <= 1
 
 
-@pytest.mark.parametrize("transactions", range(3, 11))
+@pytest.mark.parametrize("transactions", range(9))
 def test_a_batch_killed_between_any_two_transactions_writes_to_nobody_twice(
     ready: Any, smtp: SmtpDouble, transactions: int
 ) -> None:
     context, payload = ready("notification.broadcast", NEWS)
-    count = HANDFUL * 2 + 3
+    count = WINDOW * 2 + 3
     recipients(context, count)
     [(batch, loaded)] = batches_of(context, ready, payload)
     with killed_after(batch, transactions) as dying, contextlib.suppress(Killed):
@@ -389,7 +398,168 @@ def test_a_batch_killed_between_any_two_transactions_writes_to_nobody_twice(
     assert len(got) == len(set(got))
     found = statuses(context)
     assert found.get("sent", 0) + found.get("unknown", 0) == count
-    assert found.get("unknown", 0) in {0, HANDFUL, 3}
+    assert found.get("unknown", 0) == {4: WINDOW, 5: WINDOW, 6: 3}.get(transactions, 0)
     with context.session() as session:
         sent = set(session.scalars(select(Message.recipient).where(Message.status == "sent")))
     assert sent <= set(got)
+    unknown = [state for _, state in attempts(context) if state == "unknown"]
+    assert len(unknown) == found.get("unknown", 0)
+
+
+def test_a_batch_that_is_killed_while_its_server_has_a_message_leaves_its_window_unknown_and_no_more(
+    ready: Any, smtp: SmtpDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, payload = ready("notification.broadcast", NEWS)
+    recipients(context, WINDOW * 2)
+    [(batch, loaded)] = batches_of(context, ready, payload)
+
+    def dying(self: Any, window: Any) -> Iterator[Any]:
+        for number, answer in enumerate(whole(self, window), 1):
+            yield answer
+            if number == 5:
+                raise Killed
+
+    whole = Connected.send
+    monkeypatch.setattr(Connected, "send", dying)
+    with killed_after(batch, 4) as doomed, contextlib.suppress(Killed):
+        deliver_batch(doomed, loaded)
+    monkeypatch.undo()
+    deliver_batch(next_attempt(batch), loaded)
+
+    got = [envelope.rcpt_tos[0] for envelope in smtp.received]
+    assert (len(got), len(set(got))) == (5 + WINDOW, 5 + WINDOW)
+    assert statuses(context) == {"unknown": WINDOW, "sent": WINDOW}
+
+
+def test_an_attempt_that_was_taken_for_dead_writes_down_what_it_knows_and_sends_no_more(
+    ready: Any, smtp: SmtpDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It slept in the middle of a window, and another attempt did the rest meanwhile."""
+    context, payload = ready("notification.broadcast", NEWS)
+    recipients(context, WINDOW * 3)
+    [(batch, loaded)] = batches_of(context, ready, payload)
+    whole, others = Connected.send, []
+
+    def sleeping(self: Any, window: Any) -> Iterator[Any]:
+        for number, answer in enumerate(whole(self, window), 1):
+            if number == 3 and not others:
+                others.append(True)
+                deliver_batch(next_attempt(batch), loaded)
+                assert statuses(context) == {"unknown": WINDOW, "sent": WINDOW * 2}
+            yield answer
+
+    monkeypatch.setattr(Connected, "send", sleeping)
+    with pytest.raises(Cancelled):
+        deliver_batch(batch, loaded)
+
+    got = [envelope.rcpt_tos[0] for envelope in smtp.received]
+    assert sorted(got) == sorted(f"u{n}@example.com" for n in range(WINDOW * 3))
+    assert statuses(context) == {"sent": WINDOW * 3}
+    assert {state for _, state in attempts(context)} == {"succeeded"}
+    with context.session() as session:
+        assert session.scalar(select(func.count()).select_from(MeteredUsage)) == WINDOW * 3
+
+
+def test_a_batch_stops_when_its_server_keeps_falling_silent(ready: Any, smtp: SmtpDouble) -> None:
+    context, payload = ready("notification.broadcast", NEWS)
+    recipients(context, WINDOW)
+    [(batch, loaded)] = batches_of(context, ready, payload)
+    smtp.script["data"] = "drop"
+    with pytest.raises(Transient) as raised:
+        deliver_batch(batch, loaded)
+    assert raised.value.job_code == "provider_unreachable"
+    assert DOUBTS_IN_A_ROW <= statuses(context)["unknown"] <= DOUBTS_IN_A_ROW + 1
+    smtp.script.clear()
+    doubted = {envelope.rcpt_tos[0] for envelope in smtp.received}
+    smtp.received.clear()
+    deliver_batch(next_attempt(batch), loaded)
+    assert doubted.isdisjoint(envelope.rcpt_tos[0] for envelope in smtp.received)
+    assert sum(statuses(context).values()) == WINDOW
+
+
+def test_a_batch_is_written_down_in_few_transactions(ready: Any, smtp: SmtpDouble) -> None:
+    """A message costs a part of a commit, however many there are."""
+    context, payload = ready("notification.broadcast", NEWS)
+    recipients(context, WINDOW * 10)
+    [(batch, loaded)] = batches_of(context, ready, payload)
+    with killed_after(batch, 10 + 6) as counted:
+        deliver_batch(counted, loaded)
+    assert statuses(context) == {"sent": WINDOW * 10}
+
+
+def test_batches_do_not_overlap_when_the_audience_changes_while_one_is_handed_over(
+    ready: Any, smtp: SmtpDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.notifications.broadcasts.BATCH", 7)
+    context, payload = ready("notification.broadcast", NEWS)
+    people = recipients(context, 20)
+    with killed_after(context, 1) as dying, contextlib.suppress(Killed):
+        fan_out(dying, payload)  # the first batch is submitted, and the broadcast does not know it
+    with context.session() as session:
+        session.get_one(Recipient, (context.tenant_id, people[2].id)).email = None
+    following = next_attempt(context)
+    claimed = batches_of(following, ready, payload)
+    ranges = sorted((loaded["after"], loaded["through"]) for _, loaded in claimed)
+    assert all(before[1] == then[0] for before, then in pairwise(ranges))
+    for batch, loaded in claimed:
+        deliver_batch(batch, loaded)
+    assert len(smtp.received) == 19
+    assert statuses(context) == {"sent": 19}
+
+
+# --- push
+
+
+def device(context: JobContext, person: Recipient, target: str) -> RecipientDevice:
+    row = RecipientDevice(
+        tenant_id=context.tenant_id, id=new_id(), recipient_id=person.id, kind="fcm", target_hash=target.encode(),
+        last_four=target[-4:],
+    )  # fmt: skip
+    vault = context.tenancy.vault(context.tenant_id)
+    row.target_sealed = vault.seal(target.encode(), "recipient_devices", "target_sealed", row.id)
+    return row
+
+
+def test_a_push_broadcast_writes_one_message_to_each_person_and_reaches_every_device(
+    ready: Any, smtp: SmtpDouble
+) -> None:
+    context, payload = ready("notification.broadcast", {**NEWS, "channel": "push"})
+    two, one, none = recipients(context, 3)
+    add(context, device(context, two, "token-a"), device(context, two, "token-b"), device(context, one, "token-c"))
+    [(batch, loaded)] = batches_of(context, ready, payload)
+    deliver_batch(batch, loaded)
+    deliver_batch(next_attempt(batch), loaded)
+    assert statuses(context) == {"sent": 2}
+    with context.session() as session:
+        details = sorted(session.scalars(select(MessageAttempt.detail)))
+        reached = set(session.scalars(select(Message.recipient_id)))
+    assert details == ["1 of 1 devices", "2 of 2 devices"]
+    assert reached == {two.id, one.id}
+    assert none.id not in reached
+
+
+def test_a_push_of_a_broadcast_waits_for_the_end_of_quiet_hours_and_comes_once(ready: Any) -> None:
+    from tests.conftest import claim_context
+
+    context, payload = ready("notification.broadcast", {**NEWS, "channel": "push"})
+    [person] = recipients(context, 1)
+    add(context, device(context, person, "token-a"))
+    now = datetime.now(UTC)
+    with context.session() as session:
+        session.get_one(Recipient, (context.tenant_id, person.id)).quiet_hours = {
+            "start": f"{now - timedelta(hours=1):%H:%M}", "end": f"{now + timedelta(hours=2):%H:%M}"
+        }  # fmt: skip
+    [(batch, loaded)] = batches_of(context, ready, payload)
+    deliver_batch(batch, loaded)
+    assert statuses(context) == {"queued": 1}
+    [held] = context.tenancy.platform.fetch(
+        "SELECT id, state FROM jobs WHERE parent_id = %(id)s AND kind = 'notification.batch'", {"id": batch.job_id}
+    )
+    assert held["state"] == "scheduled"
+    with context.session() as session:
+        session.get_one(Recipient, (context.tenant_id, person.id)).quiet_hours = {}
+    later, alone = claim_context(context.tenancy, held["id"], context.principal)
+    deliver_batch(later, alone)
+    deliver_batch(next_attempt(batch), loaded)
+    assert statuses(context) == {"sent": 1}
+    assert len(attempts(context)) == 1

@@ -214,3 +214,22 @@ def test_reading_the_configuration_does_not_allow_to_change_it(caller: Caller, w
     assert code_of(configure(reader, provider="nexus")) == (403, "permission_denied")
     assert code_of(reader.get(CALLS)) == (403, "permission_denied")
     assert code_of(reader.post(COMPLETIONS, json=QUESTION)) == (403, "permission_denied")
+
+
+def test_usage_is_totalled_by_who_asked_where_that_is_wanted(caller: Caller, engine_tenancy: Tenancy) -> None:
+    now = datetime.now(UTC)
+    first, second = (f"key:{new_id()}" for _ in range(2))
+    for principal in (first, first, second, f"user:{caller.user_id}"):
+        log_call(engine_tenancy, caller.tenant_id, now, principal=principal)
+    [together] = caller.get(USAGE).json["items"]
+    assert (together["calls"], together["principal"]) == (4, None)
+    by_caller = caller.get(USAGE, query_string={"by": "principal"}).json["items"]
+    assert {each["principal"]: each["calls"] for each in by_caller} == {
+        first: 2,
+        second: 1,
+        f"user:{caller.user_id}": 1,
+    }
+    [alone] = caller.get(USAGE, query_string={"principal": first}).json["items"]
+    assert (alone["calls"], alone["cost_micros"], alone["principal"]) == (2, 100, None)
+    assert caller.get(USAGE, query_string={"principal": f"key:{new_id()}"}).json["items"] == []
+    assert code_of(caller.get(USAGE, query_string={"by": "day"})) == (422, "invalid_payload")

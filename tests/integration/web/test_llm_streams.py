@@ -166,7 +166,7 @@ def test_who_comes_in_the_middle_hears_the_beginning_too(caller: Caller, engine:
 def test_without_redis_the_whole_text_comes_at_the_end(
     app: Flask, caller: Caller, engine: Tenancy, double: LlmDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobs.texts._client", _unreachable)
+    monkeypatch.setattr("jobs.texts._reader", _unreachable)
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(lambda: caller.post(COMPLETIONS, json=QUESTION).text)
         work(engine, caller.tenant_id, submitted(engine, caller.tenant_id))

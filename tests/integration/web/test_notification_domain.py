@@ -14,7 +14,7 @@ from domain.ids import new_id
 from domain.notifications.callbacks import twilio_signature
 from domain.notifications.links import link_key, write_token
 from domain.webhooks.signatures import new_secret, signed_headers
-from models.tenant import MeteredUsage, NotificationProvider, Suppression
+from models.tenant import Message, MeteredUsage, NotificationProvider, Suppression
 from tenancy.access import Tenancy
 from tests.integration.web.callers import Caller
 from tests.integration.web.engine import all_of, code_of, pointers_of, program, run, run_queued
@@ -534,3 +534,34 @@ PATHS = (
     ("POST", f"{N}/recipients/ada/devices"), ("GET", f"{N}/broadcasts"), ("GET", f"{N}/broadcasts/{{id}}"),
     ("POST", f"{N}/broadcasts/{{id}}/pause"), ("POST", f"{N}/broadcasts/{{id}}/cancel"),
 )  # fmt: skip
+
+
+def test_a_twilio_report_finds_a_message_whose_name_at_twilio_never_reached_us(
+    caller: Caller, client: Any, engine_tenancy: Tenancy, web_tenancy: Tenancy
+) -> None:
+    """The call fell silent, so only the address that Twilio was given names the message."""
+    token = "x" * 32
+    twilio = {"name": "t", "type": "twilio", "secrets": {"auth_token": token},
+              "config": {"account_sid": "AC" + "0" * 32, "from": "+15005550006"}}  # fmt: skip
+    url = providers(caller, twilio).json["items"][0]["callback_url"]
+    message = Message(
+        tenant_id=caller.tenant_id, id=new_id(), channel="sms", recipient="+491701234567", subject="", body_text="Hi", status="unknown"
+    )  # fmt: skip
+    mail = Message(
+        tenant_id=caller.tenant_id, id=new_id(), channel="email", recipient="a@example.com", subject="", body_text="Hi", status="sent"
+    )  # fmt: skip
+    with engine_tenancy.session(caller.tenant_id) as session:
+        session.add_all([message, mail])
+
+    def report(named: UUID, sid: str) -> Any:
+        whole = f"{url}?message_id={named}"
+        form = {"MessageSid": sid, "MessageStatus": "delivered"}
+        headers = {"X-Twilio-Signature": twilio_signature(token, whole, form.items())}
+        return client.post(whole.removeprefix(web_tenancy.settings.base_url), data=form, headers=headers)
+
+    for _ in range(2):
+        assert report(message.id, "SM1").json == {"received": True}
+    report(mail.id, "SM2")
+    read = caller.get(f"{N}/{message.id}").json
+    assert (read["status"], read["provider"], read["provider_id"]) == ("delivered", "twilio:t", "SM1")
+    assert caller.get(f"{N}/{mail.id}").json["status"] == "sent"

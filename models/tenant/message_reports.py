@@ -14,7 +14,8 @@ from domain.ids import new_id, parse_id
 from domain.notifications.callbacks import ENGAGEMENT, Report
 from domain.notifications.channels import normal_address
 from domain.notifications.delivery import FORWARD
-from models.tenant import Message, MessageEvent, Suppression
+from models.tenant.messages import Message, MessageEvent
+from models.tenant.notifications import Suppression
 
 _STATUS = {"sent": "sent", "delivered": "delivered", "undelivered": "undelivered", "bounced": "bounced"}
 
@@ -23,9 +24,11 @@ def take(session: Session, tenant_id: UUID, report: Report, source: str, channel
     """Apply a provider's report; whether it was news."""
     if report.event in {"stop", "start"} and report.address is not None:
         return _consent(session, tenant_id, channel, report)
-    message = _message(session, tenant_id, report, source)
+    message = _message(session, tenant_id, report, source, channel)
     if message is None:
         return False
+    if report.provider_id is not None and message.provider_id is None:  # its own answer was lost, or comes later
+        message.provider, message.provider_id = source, report.provider_id
     if report.event in ENGAGEMENT:
         return engage(session, tenant_id, message.id, report.event, key=report.key, source=source)
     if not _note(session, tenant_id, message.id, report.event, report.key, source, report.detail):
@@ -87,9 +90,9 @@ def _consent(session: Session, tenant_id: UUID, channel: str, report: Report) ->
     return session.scalar(made) is not None
 
 
-def _message(session: Session, tenant_id: UUID, report: Report, source: str) -> Message | None:
-    """The message that is meant, locked. A provider may name only messages that went through it."""
-    statement = select(Message).where(Message.tenant_id == tenant_id)
+def _message(session: Session, tenant_id: UUID, report: Report, source: str, channel: str) -> Message | None:
+    """The message that is meant, locked. A provider may name only messages of its channel, and its own names for them."""
+    statement = select(Message).where(Message.tenant_id == tenant_id, Message.channel == channel)
     named = parse_id(report.message_id) if report.message_id is not None else None
     if named is not None:
         statement = statement.where(Message.id == named)
