@@ -160,7 +160,7 @@ def _operation(document: Schema, path: str, method: str, operation: Schema, comm
         returns="None" if empty else "bytes" if answer is None else type_of(answer, "models."),
         streams="text/event-stream" in answers and answer is None,
         item=type_of(page["items"]["items"], "models.")
-        if "next_cursor" in page and any(each["name"] == "cursor" for each in own)
+        if {"items", "next_cursor"} <= set(page) and any(each["name"] == "cursor" for each in own)
         else None,
     )
 

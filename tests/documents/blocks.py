@@ -5,7 +5,7 @@
 | `run` | run against a real platform; the `run` blocks of a page are one session (`bash`), programs of their own (`python`) |
 | `output` | lines that the `run` block before it must have printed, in this order; `…` stands for anything |
 | `commands` | each line is a `nexus` or `make` command that exists, with options that exist |
-| `requests` | each is an operation of the API whose body fits its schema |
+| `requests` | each line, or each `curl`, is an operation of the API whose body fits its schema |
 | `schema=Name` | JSON that fits this schema of the API |
 | `file=path` | a file of the reader's own copy (`diff`: an edit of one), made before the page's platform starts |
 | `imports` | Python that parses and whose imports exist |
@@ -37,6 +37,8 @@ NOT_RUN: dict[tuple[str, str], str] = {
     ("docs/operating.md", "[databases]"): "tests/faults/test_pgbouncer.py runs PgBouncer with these lines",
     ("docs/webhooks.md", "POST /hooks/nexus HTTP/1.1"): "what arrives, not what is sent; tests/acceptance/test_webhook_guide.py sends the like",
     ("docs/webhooks.md", "import os"): "tests/acceptance/test_webhook_guide.py runs it",
+    ("docs/federation.md", "POST /search                                        200"):
+        "what the platform asks of a source, and the answer; docs/search-source.schema.json is what the tests hold both to",
     ("clients/python/README.md", "pip install ./clients/python"): "the tests find the client by its path, so that they change no environment",
 }  # fmt: skip
 """Blocks by page and first line that no test here runs, and why."""

@@ -52,7 +52,10 @@ def _wrong_nexus(arguments: list[str]) -> Iterator[str]:
     except click.exceptions.Exit:
         return
     except click.ClickException as error:
-        yield f"{context.command_path} {' '.join(arguments)}: {error.format_message()}"
+        if not re.search(
+            r"File '.*' does not exist", error.format_message()
+        ):  # the reader's own, made by a line before
+            yield f"{context.command_path} {' '.join(arguments)}: {error.format_message()}"
 
 
 def unknown_command(line: str) -> Iterator[str]:
@@ -70,7 +73,8 @@ def unknown_command(line: str) -> Iterator[str]:
 
 def wrong_requests(block: Block, document: Document) -> Iterator[str]:
     """Requests that are no operation of the API, or whose body does not fit. Indented lines continue a body."""
-    for request in re.split(r"\n(?=\S)", block.text.strip()):
+    text = _as_requests(block.text) if block.language == "bash" else block.text
+    for request in re.split(r"\n(?=\S)", text.strip()):
         found = REQUEST.fullmatch(request.strip())
         if found is None:
             yield f"no request: {request}"
@@ -82,6 +86,18 @@ def wrong_requests(block: Block, document: Document) -> Iterator[str]:
         elif body:
             schema = operation["requestBody"]["content"]["application/json"]["schema"]
             yield from _faults(f"{method} {path}", body, schema, document)
+
+
+def _as_requests(text: str) -> str:
+    """`curl` commands as method, path and body."""
+    lines = []
+    for line in text.replace("\\\n", " ").strip().split("\ncurl "):
+        words = shlex.split(line)
+        options = {words[place]: words[place + 1] for place in range(len(words) - 1) if words[place] in {"-X", "-d"}}
+        path = next(word for word in words if "$API/" in word).partition("$API")[2]
+        body = " ".join(options.get("-d", "").split())
+        lines.append(f"{options.get('-X', 'POST' if body else 'GET')} /api/v1{path} {body}".strip())
+    return "\n".join(lines)
 
 
 def _operation(document: Document, method: str, path: str) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from nexus_client.api import models
 from nexus_client.pages import items
-from nexus_client.transport import Transport
+from nexus_client.transport import Transport, segment
 
 
 class Audit:
@@ -45,4 +45,22 @@ class Audit:
         Needs the permission `audit:read`.
         """
         answer: bytes = self._transport.send("GET", "/api/v1/audit/export", query={"actor": actor, "action": action, "resource": resource, "occurred_at[gte]": occurred_at_gte, "occurred_at[lte]": occurred_at_lte, "format": format})
+        return answer
+
+    def create_audit_export(self, *, wait: int | None = None, idempotency_key: str | None = None) -> models.Job:
+        """Write the whole chain of the tenant's changes into a file in its bucket.
+
+        `nexus audit verify FILE` verifies it without the platform. Note the `head` of the result elsewhere.
+
+        Needs the permission `audit:read`.
+        """
+        answer: models.Job = self._transport.send("POST", "/api/v1/audit/exports", query={"wait": wait}, keyed=True, idempotency_key=idempotency_key)
+        return answer
+
+    def download_audit_export(self, export_id: str, /) -> bytes:
+        """Download what a job has written. `conflict` while it has not finished.
+
+        Needs the permission `audit:read`.
+        """
+        answer: bytes = self._transport.send("GET", f"/api/v1/audit/exports/{segment(export_id)}")
         return answer

@@ -7,6 +7,7 @@ from typing import Literal
 
 from nexus_client.api import models
 from nexus_client.pages import items
+from nexus_client.streams import Event
 from nexus_client.transport import Transport, segment
 
 
@@ -52,6 +53,17 @@ class Billing:
         answer: models.Job = self._transport.send("POST", "/api/v1/billing/portal", query={"wait": wait}, body=body, keyed=True, idempotency_key=idempotency_key)
         return answer
 
+    def get_own_entitlements(self) -> models.Entitlements:
+        """Read what this tenant's plan allows, and how much of each quota is used.
+
+        What is beyond a hard quota is refused with 402 `plan_quota_exceeded` until the period ends or the plan is changed. Of
+        jobs, messages, completions, embeddings and searches, those count that were asked for.
+
+        Needs the permission `billing:read`.
+        """
+        answer: models.Entitlements = self._transport.send("GET", "/api/v1/billing/entitlements")
+        return answer
+
     def get_own_usage(self) -> models.UsageSummaryList:
         """Read what the running period has used of each meter of the plan.
 
@@ -87,6 +99,18 @@ class Billing:
         """
         answer: bytes = self._transport.send("GET", f"/api/v1/billing/invoices/{segment(invoice_id)}/pdf")
         return answer
+
+    def list_own_line_events(self, invoice_id: str, line_id: str, /, *, limit: int | None = None, cursor: str | None = None, sort: Literal["created_at", "-created_at"] | None = None) -> models.UsageEventPage:
+        """List the usage that a line of one of this tenant's invoices bills, and what each event came from.
+
+        Needs the permission `billing:read`.
+        """
+        answer: models.UsageEventPage = self._transport.send("GET", f"/api/v1/billing/invoices/{segment(invoice_id)}/lines/{segment(line_id)}/events", query={"limit": limit, "cursor": cursor, "sort": sort})
+        return answer
+
+    def iterate_own_line_events(self, invoice_id: str, line_id: str, /, *, limit: int | None = None, sort: Literal["created_at", "-created_at"] | None = None) -> Iterator[models.UsageEvent]:
+        """Every item of `list_own_line_events`, page after page."""
+        return items(lambda cursor: self.list_own_line_events(invoice_id, line_id, limit=limit, sort=sort, cursor=cursor))
 
     def list_own_payment_methods(self) -> models.PaymentMethodList:
         """List this tenant's payment methods.

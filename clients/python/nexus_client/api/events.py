@@ -17,7 +17,7 @@ class Events:
     def __init__(self, transport: Transport):
         self._transport = transport
 
-    def list_events(self, *, limit: int | None = None, cursor: str | None = None, sort: Literal["created_at", "-created_at"] | None = None, type: Literal["tenant.provisioned", "job.succeeded", "job.failed", "job.cancelled", "notification.sent", "completion.created", "search.requested", "invoice.finalised", "invoice.paid", "invoice.payment_failed", "webhook_endpoint.disabled", "webhook.test"] | None = None) -> models.EventPage:
+    def list_events(self, *, limit: int | None = None, cursor: str | None = None, sort: Literal["created_at", "-created_at"] | None = None, type: Literal["tenant.provisioned", "job.succeeded", "job.failed", "job.cancelled", "notification.sent", "completion.created", "search.requested", "invoice.finalised", "invoice.paid", "invoice.payment_failed", "quota.reached", "webhook_endpoint.disabled", "webhook.test"] | None = None) -> models.EventPage:
         """List events. They can be read for 30 days.
 
         Needs the permission `event:read`.
@@ -25,7 +25,7 @@ class Events:
         answer: models.EventPage = self._transport.send("GET", "/api/v1/events", query={"limit": limit, "cursor": cursor, "sort": sort, "type": type})
         return answer
 
-    def iterate_events(self, *, limit: int | None = None, sort: Literal["created_at", "-created_at"] | None = None, type: Literal["tenant.provisioned", "job.succeeded", "job.failed", "job.cancelled", "notification.sent", "completion.created", "search.requested", "invoice.finalised", "invoice.paid", "invoice.payment_failed", "webhook_endpoint.disabled", "webhook.test"] | None = None) -> Iterator[models.Event]:
+    def iterate_events(self, *, limit: int | None = None, sort: Literal["created_at", "-created_at"] | None = None, type: Literal["tenant.provisioned", "job.succeeded", "job.failed", "job.cancelled", "notification.sent", "completion.created", "search.requested", "invoice.finalised", "invoice.paid", "invoice.payment_failed", "quota.reached", "webhook_endpoint.disabled", "webhook.test"] | None = None) -> Iterator[models.Event]:
         """Every item of `list_events`, page after page."""
         return items(lambda cursor: self.list_events(limit=limit, sort=sort, type=type, cursor=cursor))
 

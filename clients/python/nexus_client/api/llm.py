@@ -191,12 +191,13 @@ class Llm:
         answer: models.Job = self._transport.send("POST", "/api/v1/llm/config/verify", query={"wait": wait}, keyed=True, idempotency_key=idempotency_key)
         return answer
 
-    def read_usage(self, *, from_: str | None = None, to: str | None = None) -> models.Usage:
+    def read_usage(self, *, from_: str | None = None, to: str | None = None, by: Literal["model", "principal"] | None = None, principal: str | None = None) -> models.Usage:
         """Total the call log by day (UTC), model and key; with `Accept: image/svg+xml`, as a picture of the costs.
 
+        With `by=principal` it is also totalled by API key and user, and `principal` names one of them.
         Both `from` and `to` are included. Left out, it is the last 30 days; a report covers at most 366.
 
         Needs the permission `completion:read`.
         """
-        answer: models.Usage = self._transport.send("GET", "/api/v1/llm/usage", query={"from": from_, "to": to})
+        answer: models.Usage = self._transport.send("GET", "/api/v1/llm/usage", query={"from": from_, "to": to, "by": by, "principal": principal})
         return answer

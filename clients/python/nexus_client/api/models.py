@@ -328,6 +328,13 @@ class CompletionCreate(TypedDict):
     stream: NotRequired[bool]
 
 
+class Contribution(TypedDict):
+    source: str
+    rank: int
+    weight: float
+    contribution: float
+
+
 class CreditNote(TypedDict):
     id: str
     number: int
@@ -436,18 +443,21 @@ class Document(TypedDict):
     id: str
     external_id: str
     title: str
-    body: str
     url: str | None
-    language: Literal["simple", "english", "german", "french", "spanish"]
+    language: Literal["simple", "arabic", "armenian", "basque", "catalan", "danish", "dutch", "english", "finnish", "french", "german", "greek", "hindi", "hungarian", "indonesian", "irish", "italian", "lithuanian", "nepali", "norwegian", "portuguese", "romanian", "russian", "serbian", "spanish", "swedish", "tamil", "turkish", "yiddish"]
+    metadata: dict[str, Any]
+    version: int
     created_at: str
     updated_at: str
+    body: str
 
 
 class DocumentBody(TypedDict):
     title: str
     body: str
     url: NotRequired[str | None]
-    language: NotRequired[Literal["simple", "english", "german", "french", "spanish"]]
+    language: NotRequired[Literal["simple", "arabic", "armenian", "basque", "catalan", "danish", "dutch", "english", "finnish", "french", "german", "greek", "hindi", "hungarian", "indonesian", "irish", "italian", "lithuanian", "nepali", "norwegian", "portuguese", "romanian", "russian", "serbian", "spanish", "swedish", "tamil", "turkish", "yiddish"] | None]
+    metadata: NotRequired[dict[str, Any]]
 
 
 class DocumentBulk(TypedDict):
@@ -467,6 +477,24 @@ class DocumentBulkResult(TypedDict):
     replaced: int
     refused: int
     items: list[DocumentBulkItem]
+
+
+class DocumentSummary(TypedDict):
+    id: str
+    external_id: str
+    title: str
+    url: str | None
+    language: Literal["simple", "arabic", "armenian", "basque", "catalan", "danish", "dutch", "english", "finnish", "french", "german", "greek", "hindi", "hungarian", "indonesian", "irish", "italian", "lithuanian", "nepali", "norwegian", "portuguese", "romanian", "russian", "serbian", "spanish", "swedish", "tamil", "turkish", "yiddish"]
+    metadata: dict[str, Any]
+    version: int
+    created_at: str
+    updated_at: str
+
+
+class DocumentSummaryPage(TypedDict):
+    items: list[DocumentSummary]
+    next_cursor: str | None
+    """Send it as `cursor` to get the next page; null on the last."""
 
 
 class DriftCreate(TypedDict):
@@ -641,6 +669,8 @@ class Hit(TypedDict):
     url: str | None
     score: float
     ranks: dict[str, int]
+    explanation: NotRequired[list[Contribution]]
+    """Where `explain=true` asked for it."""
 
 
 class Invitation(TypedDict):
@@ -1046,17 +1076,19 @@ class MasterKey(TypedDict):
     in_ring: bool
     """Whether the API has it; if not, what stands under it cannot be opened."""
     origin: bool
-    """Whether the platform's database accounts and the signatures of archives are derived from it."""
+    """Whether the platform's database accounts and the signatures of archives are derived from it, because `NEXUS_ORIGIN_KEY` is not set."""
     data_keys: int
     """Of tenants, under this key."""
     signing_keys: int
     """Under this key."""
     second_factors: int
     """Under this key."""
+    archives: int
+    """Under this key; one whose key is not known yet counts for all."""
     retired_at: str | None
     """Since when it wraps nothing new, as far as is known."""
     removable: bool
-    """Whether it may leave `NEXUS_MASTER_KEYS`: no row stands under it, for a day by now. Archives are files, and not known here."""
+    """Whether it may leave `NEXUS_MASTER_KEYS`: nothing that the platform keeps stands under it, for a day by now. Archives that were taken elsewhere are not known here."""
 
 
 class MasterKeyList(TypedDict):
@@ -1199,7 +1231,7 @@ class NotificationBroadcast(TypedDict):
     critical: NotRequired[bool]
     """Sent whatever the recipient has chosen and whatever the time is, unless suppressed."""
     name: str
-    channel: NotRequired[Literal["email", "sms", "in_app"]]
+    channel: NotRequired[Literal["email", "sms", "push", "in_app"]]
     audience: Audience
 
 
@@ -1442,7 +1474,7 @@ class Plan(TypedDict):
     entitlements: dict[str, Any]
     """Features by name: true, a number or a text."""
     quotas: dict[str, Any]
-    """The most that a period may use, by meter."""
+    """The most that a period may use, by meter: a number, which only warns, or `{limit, hard}`."""
     charges: list[Charge]
     created_at: str
 
@@ -1460,8 +1492,8 @@ class PlanCreate(TypedDict):
     trial_days: NotRequired[int]
     entitlements: NotRequired[dict[str, Any]]
     """Features by name: true, a number or a text."""
-    quotas: NotRequired[dict[str, int]]
-    """The most that a period may use, by meter."""
+    quotas: NotRequired[dict[str, Any]]
+    """The most that a period may use, by meter: a number, which only warns, or `{limit, hard}`."""
     charges: NotRequired[list[ChargeCreate]]
 
 
@@ -1570,6 +1602,7 @@ class QuotaUse(TypedDict):
     storage_bytes: int
     members: int
     api_keys: int
+    schedules: int
     concurrent_jobs: int
 
 
@@ -1581,6 +1614,7 @@ class Quotas(TypedDict):
     members: NotRequired[int | None]
     api_keys: NotRequired[int | None]
     """Keys that are not revoked."""
+    schedules: NotRequired[int | None]
     concurrent_jobs: int | None
     """Jobs at once; `max_running` of the limits that operators set."""
     used: QuotaUse
@@ -1595,6 +1629,7 @@ class QuotasUpdate(TypedDict):
     members: NotRequired[int | None]
     api_keys: NotRequired[int | None]
     """Keys that are not revoked."""
+    schedules: NotRequired[int | None]
 
 
 class Readiness(TypedDict):
@@ -1798,13 +1833,37 @@ class SearchAnswer(TypedDict):
     search_id: str
     took_ms: int
     partial: bool
+    total: int
     hits: list[Hit]
     sources: list[SourceAnswer]
+    next_cursor: str | None
+    """Send it as `cursor` to `GET /search/{search_id}` for the next page; null on the last."""
+
+
+class SearchIndexing(TypedDict):
+    language: Literal["simple", "arabic", "armenian", "basque", "catalan", "danish", "dutch", "english", "finnish", "french", "german", "greek", "hindi", "hungarian", "indonesian", "irish", "italian", "lithuanian", "nepali", "norwegian", "portuguese", "romanian", "russian", "serbian", "spanish", "swedish", "tamil", "turkish", "yiddish"]
+    embeds: bool
+    model: str | None
+    dimensions: int | None
+    documents: int
+    embedded: int
+    waiting: int
+    failed: int
+    job_id: str | None
+
+
+class SearchIndexingUpdate(TypedDict):
+    language: NotRequired[Literal["simple", "arabic", "armenian", "basque", "catalan", "danish", "dutch", "english", "finnish", "french", "german", "greek", "hindi", "hungarian", "indonesian", "irish", "italian", "lithuanian", "nepali", "norwegian", "portuguese", "romanian", "russian", "serbian", "spanish", "swedish", "tamil", "turkish", "yiddish"]]
+    embeds: NotRequired[bool]
+    model: NotRequired[str | None]
+    dimensions: NotRequired[int | None]
 
 
 class SearchLog(TypedDict):
     id: str
     q: str
+    log: Literal["off", "redacted", "full"]
+    mode: Literal["keyword", "semantic", "hybrid"]
     principal: str
     sources: list[str]
     limit: int
@@ -1820,9 +1879,63 @@ class SearchLogPage(TypedDict):
 
 class SearchQuery(TypedDict):
     q: str
-    sources: NotRequired[list[Literal["documents", "messages"]]]
+    sources: NotRequired[list[str] | None]
+    """Names of sources; null: all that are enabled."""
+    mode: NotRequired[Literal["keyword", "semantic", "hybrid"]]
+    filters: NotRequired[dict[str, Any]]
     limit: NotRequired[int]
     timeout_ms: NotRequired[int]
+
+
+class SearchSource(TypedDict):
+    name: str
+    """As searches name it; unique in the tenant."""
+    url: str
+    """Where questions are posted to: public and HTTPS."""
+    enabled: NotRequired[bool]
+    """Whether it is asked at all."""
+    weight: NotRequired[float]
+    """How much its ranks count beside those of other sources."""
+    timeout_ms: NotRequired[int]
+    """How long it may take, if the search leaves it that long."""
+    concurrency: NotRequired[int]
+    """How many questions each worker asks it at once."""
+    permission: NotRequired[str | None]
+    """What a caller needs beside `search:create`; null: nothing."""
+    header_name: NotRequired[str]
+    """The header that carries the secret."""
+    id: str
+    secret_last_four: str | None
+    """Null if there is no secret; empty if it is too short to show any of it."""
+    created_at: str
+    updated_at: str
+
+
+class SearchSourcePage(TypedDict):
+    items: list[SearchSource]
+    next_cursor: str | None
+    """Send it as `cursor` to get the next page; null on the last."""
+
+
+class SearchSourcePut(TypedDict):
+    name: str
+    """As searches name it; unique in the tenant."""
+    url: str
+    """Where questions are posted to: public and HTTPS."""
+    enabled: NotRequired[bool]
+    """Whether it is asked at all."""
+    weight: NotRequired[float]
+    """How much its ranks count beside those of other sources."""
+    timeout_ms: NotRequired[int]
+    """How long it may take, if the search leaves it that long."""
+    concurrency: NotRequired[int]
+    """How many questions each worker asks it at once."""
+    permission: NotRequired[str | None]
+    """What a caller needs beside `search:create`; null: nothing."""
+    header_name: NotRequired[str]
+    """The header that carries the secret."""
+    secret: NotRequired[str | None]
+    """The header's whole value. Sealed, and never shown."""
 
 
 class Session(TypedDict):
@@ -1861,6 +1974,7 @@ class SourceAnswer(TypedDict):
     took_ms: int | None
     hits: int
     error: str | None
+    notes: list[str]
 
 
 class Subscribe(TypedDict):
@@ -2088,6 +2202,10 @@ class TenantSettings(TypedDict):
     """Whether a request that its first provider cannot answer may go to another."""
     backups: NotRequired[bool]
     """Whether scheduled backups take in this tenant."""
+    search_log: NotRequired[Literal["off", "redacted", "full"]]
+    """What the query log keeps of a question."""
+    search_log_days: NotRequired[int]
+    """For how long searches and their answers can be read."""
 
 
 class TenantUpdate(TypedDict):
@@ -2172,6 +2290,8 @@ class UsageTotal(TypedDict):
     provider: str
     model: str
     key_source: str
+    principal: str | None
+    """Null unless totalled by it."""
     calls: int
     failed_calls: int
     unpriced_calls: int
@@ -2315,7 +2435,7 @@ class WebhookEndpoint(TypedDict):
 class WebhookEndpointCreate(TypedDict):
     url: str
     """`https://`, on the internet, without credentials."""
-    event_types: list[Literal["*", "tenant.*", "job.*", "notification.*", "completion.*", "search.*", "invoice.*", "webhook_endpoint.*", "webhook.*", "tenant.provisioned", "job.succeeded", "job.failed", "job.cancelled", "notification.sent", "completion.created", "search.requested", "invoice.finalised", "invoice.paid", "invoice.payment_failed", "webhook_endpoint.disabled", "webhook.test"]]
+    event_types: list[Literal["*", "tenant.*", "job.*", "notification.*", "completion.*", "search.*", "invoice.*", "quota.*", "webhook_endpoint.*", "webhook.*", "tenant.provisioned", "job.succeeded", "job.failed", "job.cancelled", "notification.sent", "completion.created", "search.requested", "invoice.finalised", "invoice.paid", "invoice.payment_failed", "quota.reached", "webhook_endpoint.disabled", "webhook.test"]]
     """`*`, all of a resource (`job.*`), or single types. An empty list: only jobs that name the endpoint."""
     description: NotRequired[str]
     enabled: NotRequired[bool]
