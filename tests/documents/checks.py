@@ -26,7 +26,7 @@ def wrong_commands(block: Block) -> Iterator[str]:
         words = shlex.split(line.removeprefix("$ "), comments=True)
         while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
             words.pop(0)
-        if not words or words[0] in {"git", "cd"}:
+        if not words or words[0] in {"git", "cd", "export"}:
             continue
         if words[0] == "make":
             known = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)

@@ -16,6 +16,28 @@ class Admin:
     def __init__(self, transport: Transport):
         self._transport = transport
 
+    def get_activity(self) -> models.Activity:
+        """Tell whose jobs run, which providers are asked, and what fails."""
+        answer: models.Activity = self._transport.send("GET", "/api/v1/admin/activity")
+        return answer
+
+    def list_backups(self, *, limit: int | None = None, cursor: str | None = None, sort: Literal["created_at", "-created_at"] | None = None) -> models.BackupPage:
+        """List the backups in the operator's bucket that are whole."""
+        answer: models.BackupPage = self._transport.send("GET", "/api/v1/admin/backups", query={"limit": limit, "cursor": cursor, "sort": sort})
+        return answer
+
+    def iterate_backups(self, *, limit: int | None = None, sort: Literal["created_at", "-created_at"] | None = None) -> Iterator[models.Backup]:
+        """Every item of `list_backups`, page after page."""
+        return items(lambda cursor: self.list_backups(limit=limit, sort=sort, cursor=cursor))
+
+    def create_backup(self, *, wait: int | None = None, idempotency_key: str | None = None) -> models.Job:
+        """Back up the platform's database and every tenant's, then remove backups that no rule keeps.
+
+        One at a time: a second one is answered with `unique_key_taken`. The job's id is the backup's.
+        """
+        answer: models.Job = self._transport.send("POST", "/api/v1/admin/backups", query={"wait": wait}, keyed=True, idempotency_key=idempotency_key)
+        return answer
+
     def get_fleet(self) -> models.Fleet:
         """Show how many databases are at which revision, and the latest wave. No tenant's database is asked for it."""
         answer: models.Fleet = self._transport.send("GET", "/api/v1/admin/fleet")

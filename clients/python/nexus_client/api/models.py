@@ -17,6 +17,14 @@ class Accepted(TypedDict):
     tenant_id: str
 
 
+class Activity(TypedDict):
+    tenants: list[TenantActivity]
+    """At most 20."""
+    providers: list[ProviderActivity]
+    failures: list[Failures]
+    """The most frequent, at most 20."""
+
+
 class Address(TypedDict):
     email: str
 
@@ -188,6 +196,26 @@ class AuditVerdict(TypedDict):
     faults: list[AuditFault]
     next: int | None
     """`after` of the next piece; null at the end of the chain."""
+
+
+class Backup(TypedDict):
+    id: str
+    """Also the id of the job that made it."""
+    taken_at: str
+    """The moment of the platform database's rows."""
+    bytes: int
+    rows: int
+    tenants: int
+    """Whose data is in it."""
+    left_out: list[LeftOut]
+    problem: str | None
+    """Why it cannot be restored with the present master keys, as a code."""
+
+
+class BackupPage(TypedDict):
+    items: list[Backup]
+    next_cursor: str | None
+    """Send it as `cursor` to get the next page; null on the last."""
 
 
 class Balance(TypedDict):
@@ -576,6 +604,13 @@ class Explanation(TypedDict):
     """Why it does not hold; empty if it does."""
     roles: list[str]
     """Roles that would give it, for callers who may read roles."""
+
+
+class Failures(TypedDict):
+    kind: str
+    code: str
+    attempts: int
+    """Since ever: two looks tell how fast it grows."""
 
 
 class FeedCount(TypedDict):
@@ -1002,6 +1037,12 @@ class KindState(TypedDict):
 
 class KindStateList(TypedDict):
     items: list[KindState]
+
+
+class LeftOut(TypedDict):
+    tenant_id: str
+    code: Literal["external", "erased", "tenant_database_down"]
+    """Why: its server has backups of its own, it went meanwhile, or it was away."""
 
 
 class Limits(TypedDict):
@@ -1562,6 +1603,17 @@ class Problem(TypedDict):
     errors: list[FieldProblem]
     trace_id: str
     """Finds the request in our logs."""
+
+
+class ProviderActivity(TypedDict):
+    provider: str
+    calls: int
+    """Since ever: two looks tell how fast it grows."""
+    failures: int
+    seconds: float
+    """What the calls took together."""
+    circuits_open: int
+    """Accounts that processes leave alone for now."""
 
 
 class Queue(TypedDict):
@@ -2135,6 +2187,17 @@ class Tenant(TypedDict):
     is_operator: bool
     """Whether it is the platform's own tenant."""
     created_at: str
+
+
+class TenantActivity(TypedDict):
+    id: str
+    name: str
+    running: int
+    """Jobs that workers tell of."""
+    attempts: int
+    """Since ever: two looks tell how fast it grows."""
+    busy_seconds: float
+    """What they took together."""
 
 
 class TenantChangeTier(TypedDict):
