@@ -235,9 +235,12 @@ def test_the_index_finds_of_one_percent_what_a_comparison_of_all_finds(
 
     exact = [nearest(vector) for vector in asked]
     monkeypatch.setattr(semantic, "is_exact", lambda *_: False)
+    left = [nearest(vector) for vector in asked]
+    assert left == exact, "what the filter leaves is compared one by one"
+
+    monkeypatch.setattr(semantic, "EXACT_BELOW", 1)
     monkeypatch.setattr(semantic, "_one_by_one", lambda _: pytest.fail("the index found too few"))
     indexed = [nearest(vector) for vector in asked]
-
     found = sum(len(set(one) & set(other)) for one, other in zip(exact, indexed, strict=True))
     assert found / sum(map(len, exact)) >= 0.95
 
