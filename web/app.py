@@ -12,6 +12,7 @@ from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
 from config.settings import Settings, SettingsError, current
+from config.telemetry import spans
 from jobs.watch import Watcher
 from tenancy.access import Tenancy
 from web import away, docs, errors, headers, health, limits, metrics, openapi, tracing
@@ -58,8 +59,13 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 
 def _create(settings: Settings) -> Flask:
+    spans.turn_on(settings, "web")
     tenancy = Tenancy(settings, "web")
-    tenancy.check()
+    try:
+        tenancy.check()
+    except Exception:
+        tenancy.dispose()
+        raise
     app = Flask("nexus", static_folder=None)
     app.json = Json(app)
     app.request_class = LimitedRequest
@@ -72,7 +78,8 @@ def _create(settings: Settings) -> Flask:
 
     errors.register(app)
     tracing.register(app)
-    metrics.register(app, tenancy)
+    if settings.metrics != "off":
+        metrics.register(app, tenancy)
     headers.register(app, settings)
     away.register(app)
     limits.register(app, settings)

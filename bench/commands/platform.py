@@ -115,3 +115,32 @@ def memory() -> None:
             for name, row in [*found["programs"].items(), ("total", found["total"])]]  # fmt: skip
     report.show("memory of the running platform in MiB", ("program", "processes", "RSS", "PSS"), rows)
     report.keep({"memory": found})
+
+
+@click.command()
+@click.option("--jobs", default=12_000, show_default=True, help="No-op jobs of each contender and round.")
+@click.option("--mails", default=1500, show_default=True, help="Mails to files of each contender and round.")
+@click.option("--rounds", default=3, show_default=True, help="Rounds; the median of their ratios counts.")
+@click.option("--tenants", default=1000, show_default=True, help="Tenants at the scrape, each at work in two queues.")
+@click.option("--scrapes", default=50, show_default=True, help="Scrapes, with and without a label for each tenant.")
+def telemetry(jobs: int, mails: int, rounds: int, tenants: int, scrapes: int) -> None:
+    """What figures, logs and spans cost, and how long a scrape takes beside many tenants."""
+    from bench import telemetry as benchmark
+    from bench.ground import ground
+
+    with ground() as servers, Progress(console=report.console, transient=True) as progress:
+        found = benchmark.measure(servers, jobs, mails, rounds, tenants, scrapes, progress)
+    for kind, count in found["counts"].items():
+        of = found[kind.replace(".", "_")]
+        report.show(
+            f"{kind} per second: {count:,}, two worker processes",
+            ("with", *(f"round {number + 1}" for number in range(rounds)), "median ratio"),
+            [(name, *rates, of["ratios"][name]) for name, rates in of["rates"].items()],
+        )
+    report.show(
+        f"milliseconds of a scrape, {tenants:,} tenants",
+        ("NEXUS_METRICS", "p50", "p95", "KiB"),
+        [(name, each["p50"], each["p95"], each["bytes"] / 1024) for name, each in found["scrape_ms"].items()],
+    )
+    report.console.print(f"a span while tracing is off: {found['span_off_ns']:.0f} ns")
+    report.keep({"telemetry": found})
