@@ -11,6 +11,7 @@ import math
 import random
 import statistics
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
@@ -72,12 +73,7 @@ def measure(ground: Ground, documents: int, questions: int, progress: Progress) 
         asked = [_question(draw) for _ in range(questions)]
         vectors = [_vector(draw) for _ in range(questions)]
         task = progress.add_task("searches", total=questions)
-        taken: dict[str, list[float]] = {
-            "keyword": [],
-            "by hand (GIN)": [],
-            "hybrid": [],
-            "semantic, exact by hand": [],
-        }
+        taken: dict[str, list[float]] = defaultdict(list)
         recalls: list[float] = []
         for q, vector in zip(asked, vectors, strict=True):
             taken["keyword"].append(_timed(partial(_keyword, context, q)))
