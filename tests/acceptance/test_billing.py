@@ -109,7 +109,7 @@ def test_a_tenant_subscribes_uses_is_billed_and_pays(operator: Tenant, make_tena
         return {event["source_id"] for event in found if event["source_type"] == "message"} & sent
 
     until(lambda: bool(billed()), 180, "the message in the operator's books")
-    assert int(_used(acme, "messages")) >= len(billed()) > 0, "the message that welcomes may be one of them"
+    assert int(_used(acme, "messages")) >= 1, "the message that welcomes may be one too"
 
 
 def test_a_tenant_is_held_to_its_plan_and_goes_over_to_another(
