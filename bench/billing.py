@@ -192,20 +192,43 @@ def _usage(ground: Ground, count: int) -> dict[str, float]:
 
 
 def _webhooks(ground: Ground, count: int) -> dict[str, Any]:
+    """Senders that pause between two events, and then senders that send the next one as soon as they are answered.
+
+    The latter drive the process as hard as it goes, so theirs is its rate, and fifty requests at once wait for each other.
+    """
     with Engine(ground.settings, ground.home / "log") as engine:
-        _, base_url = start_web(engine)
-        asyncio.run(_send(base_url, SENDERS * 2))  # connections to the servers behind are made
-        seconds = asyncio.run(_send(base_url, count))
+        process, base_url = start_web(engine)
+        asyncio.run(_send(base_url, SENDERS * 2, PAUSE))  # connections to the servers behind are made
+        paced = asyncio.run(_send(base_url, count, PAUSE))
+        began, busy = time.perf_counter(), _processor_seconds(process.pid)
+        pressed = asyncio.run(_send(base_url, count, 0.0))
+        seconds, busy = time.perf_counter() - began, _processor_seconds(process.pid) - busy
+    return {
+        "senders": SENDERS, "pause_seconds": PAUSE, "events": len(paced), "seconds": _spread(paced),
+        "pressed": {
+            "events": len(pressed), "seconds": _spread(pressed), "rate": len(pressed) / seconds,
+            "processor_seconds_each": busy / len(pressed),
+        },
+    }  # fmt: skip
+
+
+def _spread(seconds: list[float]) -> dict[str, float]:
     ordered = sorted(seconds)
-    found = {name: ordered[int(len(ordered) * part)] for name, part in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))}
-    return {"senders": SENDERS, "pause_seconds": PAUSE, "events": len(seconds), "seconds": found}
+    return {name: ordered[int(len(ordered) * part)] for name, part in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))}
 
 
-async def _send(base_url: str, count: int) -> list[float]:
+def _processor_seconds(pid: int) -> float:
+    """What gunicorn and its worker have used of the processors."""
+    master = psutil.Process(pid)
+    times = [each.cpu_times() for each in (master, *master.children(recursive=True))]
+    return sum(each.user + each.system for each in times)
+
+
+async def _send(base_url: str, count: int, pause: float) -> list[float]:
     seconds: list[float] = []
 
     async def sender(number: int) -> None:
-        await asyncio.sleep(PAUSE * number / SENDERS)
+        await asyncio.sleep(pause * number / SENDERS)
         async with await Connection.open(base_url) as connection:
             for _ in range(max(1, count // SENDERS)):
                 event = _event()
@@ -214,7 +237,7 @@ async def _send(base_url: str, count: int) -> list[float]:
                 headers = {"Stripe-Signature": signature}
                 await connection.body(await connection.request("POST", "/api/v1/webhooks/stripe", headers, event))
                 seconds.append(time.perf_counter() - sent)
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(pause)
 
     await asyncio.gather(*(sender(number) for number in range(SENDERS)))
     return seconds

@@ -69,6 +69,11 @@ def _streams(found: Any) -> tuple[str, bool]:
     return f"{milliseconds(added)}, {held:.0f} MiB with {found['clients']:,}", added < 0.05 and held < 500
 
 
+def _search_sources(found: Any) -> tuple[str, bool]:
+    added = round(found["search"]["p95"] - found["slowest"]["p95"], 6)
+    return f"{milliseconds(found['search']['p95'])}: {milliseconds(added)} more", added <= 0.05
+
+
 def _growth(found: Any) -> tuple[str, bool]:
     ratio = found["ratio"]["together"]
     return f"{ratio:.2f}× with {found['finished']:,} finished and {found['tenants']:,} tenants", ratio <= 1.3
@@ -78,6 +83,12 @@ def _waiters(found: Any) -> tuple[str, bool]:
     kinds = [found["streams"], found["long_polls"]]
     late, held = max(each["late"]["p95"] for each in kinds), max(each["pss_mib"] for each in kinds)
     return f"{held:.0f} MiB, {milliseconds(late)} with {found['clients']:,}", held < 300 and late < 0.2
+
+
+def _search(found: Any) -> tuple[str, bool]:
+    words, both, recall = found["seconds"]["keyword"]["p95"], found["seconds"]["hybrid"]["p95"], found["recall"]
+    measured = f"{milliseconds(words)}, {milliseconds(both)}, {recall:.3f}"
+    return measured, words < 0.05 and both < 0.1 and recall >= 0.95
 
 
 def _recovery(found: Any) -> tuple[str, bool]:
@@ -106,6 +117,18 @@ _AIMS: tuple[tuple[str, str, str, Callable[[Any], tuple[str, bool]]], ...] = (
         "first word of completions that stream at once on one worker, added",
         "p95 under 50 ms, under 500 MB",
         _streams,
+    ),
+    (
+        "search_sources",
+        "search over five sources, p95",
+        "at most the slowest answering source's + 50 ms",
+        _search_sources,
+    ),
+    (
+        "search",
+        "documents of a shared database by words, by both ways, p95; recall of the nearest at 1 %",
+        "50 ms, 100 ms, 0.95",
+        _search,
     ),
     ("growth", "cost per job with a long history and many tenants", "at most 1.3× of empty", _growth),
     ("waiters", "open streams or long polls on one web process", "under 300 MB, p95 wake-up under 200 ms", _waiters),

@@ -48,7 +48,8 @@ class TenantClient:
         client.headers["X-Project-ID"] = created["tenant_id"]
         client.wait(UUID(created["id"]), seconds)
         scopes = ["job:create", "job:read", "notification:create", "notification:read",
-                  "completion:create", "completion:read"]  # fmt: skip
+                  "completion:create", "completion:read", "search:create", "search:read", "search_source:create",
+                  "search_source:read", "document:create", "document:read"]  # fmt: skip
         key = client.post("/api-keys", {"name": "load", "scopes": scopes}, key=str(new_id()))
         client.headers = {"Authorization": f"Bearer {key['key']}"}
         return client

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import re
 import sys
+import uuid
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
 
+from cli import watch as following
 from cli.client import Client
 from cli.credentials import Connection, connected
-from cli.output import clean, print_json, print_table
+from cli.errors import CommandFailed
+from cli.output import clean, print_details, print_json, print_table
+from domain.audit import files
 
 TENANT, PLATFORM = "/api/v1/audit", "/api/v1/admin/audit"
 COLUMNS = ("occurred_at", "actor", "action", "resource", "address", "sequence")
@@ -33,6 +39,8 @@ Examples:
   nexus audit verify
   nexus audit verify --head 1204:5c1f…
   nexus audit verify --platform
+  nexus audit export --output audit.ndjson
+  nexus audit verify audit.ndjson --head 1204:5c1f…   without the platform
 """
 )
 def audit() -> None:
@@ -66,16 +74,25 @@ def list_entries(connection: Connection, limit: int, platform: bool, as_json: bo
 
 
 @audit.command()
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--head", metavar="SEQUENCE:HASH", help="One that an earlier run printed: the chain must still hold it.")
 @platform_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 @connected
-def verify(connection: Connection, head: str | None, platform: bool, as_json: bool) -> int:
-    """Verify the whole chain of entries. Exit code 1 if anything was altered, removed or put elsewhere."""
+def verify(connection: Connection, file: Path | None, head: str | None, platform: bool, as_json: bool) -> int:
+    """Verify the whole chain of entries: the platform's, or that in FILE, an export, for which no platform is asked.
+
+    Exit code 1 if anything was altered, removed or put elsewhere.
+    """
     if head is not None and not _HEAD.fullmatch(head):
         raise click.BadParameter("is SEQUENCE:HASH, as an earlier run printed it", param_hint="--head")
-    with _client(connection) as client:
-        verdict = _verify(client, PLATFORM if platform else TENANT, head)
+    if file is not None and platform:
+        raise click.UsageError("a file says itself whose chain it holds; leave --platform out")
+    if file is not None:
+        verdict = _verify_file(file, head)
+    else:
+        with _client(connection) as client:
+            verdict = _verify(client, PLATFORM if platform else TENANT, head)
     if as_json:
         print_json(verdict)
     else:
@@ -84,6 +101,36 @@ def verify(connection: Connection, head: str | None, platform: bool, as_json: bo
             click.echo(clean(f"{fault['code']}{place}: {fault['detail']}"))
         click.echo(f"verified {verdict['checked']} entries, head {verdict['head']}")
     return 0 if verdict["ok"] else 1
+
+
+@audit.command()
+@click.option("--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The file to write.")
+@connected
+def export(connection: Connection, output: Path) -> int:
+    """Write the tenant's whole chain into a file that anybody can verify."""
+    if output.exists():
+        raise CommandFailed(f"{output} is there already")
+    with _client(connection) as client:
+        job = client.post(f"{TENANT}/exports", idempotency_key=str(uuid.uuid4()))
+        job = following.show(following.follow(client, job["id"]))
+        if job["state"] == "succeeded":
+            with output.open("xb") as file:
+                client.download(f"{TENANT}/exports/{job['id']}", file)
+        print_details(job["result"] or job["error"] or {"state": job["state"]})
+    return 0 if job["state"] == "succeeded" else 1
+
+
+def _verify_file(path: Path, head: str | None) -> dict[str, Any]:
+    """What an export is found to be. Raises `BadParameter` for a file that is none."""
+    try:
+        with path.open(encoding="utf-8") as lines:
+            reading = files.begin(lines.readline())
+            found = list(files.verify(reading, lines, None if head is None else files.parse_link(head)))
+    except (files.NoAuditFile, UnicodeDecodeError) as error:
+        raise click.BadParameter(str(error), param_hint="FILE") from None
+    faults = [{**asdict(each), "entry_id": None if each.entry_id is None else str(each.entry_id)} for each in found]
+    last = files.written(reading.last)
+    return {"ok": not faults, "checked": reading.checked, "head": last, "waiting": 0, "faults": faults}
 
 
 def _verify(client: Client, path: str, head: str | None) -> dict[str, Any]:

@@ -14,7 +14,17 @@ from cli.login import choose, list_tenants
 from cli.output import note, print_details, print_json, print_table
 from cli.pauses import PATH, as_json_option
 
-COLUMNS = ("id", "state", "data_keys", "signing_keys", "second_factors", "retired_at", "origin", "removable")
+COLUMNS = (
+    "id",
+    "state",
+    "data_keys",
+    "signing_keys",
+    "second_factors",
+    "archives",
+    "retired_at",
+    "origin",
+    "removable",
+)
 
 wait_option = click.option("--wait/--no-wait", default=True, show_default=True, help="Follow the job to its end.")
 
@@ -46,7 +56,7 @@ def status(connection: Connection, as_json: bool) -> None:
         [
             [
                 key["id"], "active" if key["active"] else "in ring" if key["in_ring"] else "missing",
-                key["data_keys"], key["signing_keys"], key["second_factors"], key["retired_at"],
+                key["data_keys"], key["signing_keys"], key["second_factors"], key["archives"], key["retired_at"],
                 "yes" if key["origin"] else "", "yes" if key["removable"] else "",
             ]
             for key in found["items"]

@@ -54,6 +54,23 @@ def _networks() -> AfterValidator:
     return AfterValidator(check)
 
 
+def _key() -> AfterValidator:
+    def check(value: SecretStr | None) -> SecretStr | None:
+        if value is not None and _key_bytes(value.get_secret_value()) is None:
+            raise ValueError("must be 32 random bytes in base64")
+        return value
+
+    return AfterValidator(check)
+
+
+def _key_bytes(encoded: str) -> bytes | None:
+    try:
+        key = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return key if len(key) == 32 else None
+
+
 PostgresUrl = Annotated[SecretStr, _scheme("postgresql", "postgres")]
 RedisUrl = Annotated[SecretStr, _scheme("redis", "rediss", "unix")]
 BrokerUrl = Annotated[SecretStr, _scheme("redis", "rediss", "amqp", "amqps")]
@@ -86,6 +103,7 @@ class Settings(BaseSettings):
     broker_url: BrokerUrl | None = Field(None, alias="BROKER_URL")
     broker_queues: Literal["classic", "quorum"] = Field("classic", alias="NEXUS_BROKER_QUEUES")
     master_keys: Annotated[SecretStr | None, NoDecode] = Field(None, alias="NEXUS_MASTER_KEYS")
+    origin_key: Annotated[SecretStr | None, _key()] = Field(None, alias="NEXUS_ORIGIN_KEY")
     kms_endpoint: str | None = Field(None, alias="NEXUS_KMS_ENDPOINT")
     kms_region: str = Field("us-east-1", alias="NEXUS_KMS_REGION")
 
@@ -114,6 +132,7 @@ class Settings(BaseSettings):
 
     webhook_private_networks: Annotated[str, _networks()] = Field("", alias="NEXUS_WEBHOOK_PRIVATE_NETWORKS")
     llm_private_networks: Annotated[str, _networks()] = Field("", alias="NEXUS_LLM_PRIVATE_NETWORKS")
+    search_private_networks: Annotated[str, _networks()] = Field("", alias="NEXUS_SEARCH_PRIVATE_NETWORKS")
 
     tenant_private_networks: Annotated[str, _networks()] = Field("", alias="NEXUS_TENANT_PRIVATE_NETWORKS")
 
@@ -173,6 +192,16 @@ class Settings(BaseSettings):
         return _parse_key_ring(self.master_keys.get_secret_value())
 
     @cached_property
+    def origin(self) -> bytes:
+        """What is derived and must outlive every master key comes from it: the platform's accounts, signatures of archives.
+
+        `NEXUS_ORIGIN_KEY`, or the oldest master key that stands in the environment.
+        """
+        if self.origin_key is not None:
+            return base64.b64decode(self.origin_key.get_secret_value())
+        return _oldest(self.master_key_ring)
+
+    @cached_property
     def owner_dsn(self) -> str:
         """DSN of the account that owns the schemas and may create roles and databases: migrations, provisioning."""
         if self.database_url is None:
@@ -209,14 +238,14 @@ class Settings(BaseSettings):
     def login_role(self, group: str) -> tuple[str, str]:
         """Name and password of this platform's login role in a group.
 
-        Both are derived from the oldest master key that stands in the environment, and the platform's database, so that
-        no process must be told them and two platforms on one server do not share an account.
+        Both are derived from the origin and the platform's database, so that no process must be told them and two platforms
+        on one server do not share an account.
         """
-        oldest = [key for _, key in self.master_key_ring if key is not None][-1]
+        origin = self.origin
         database = urlsplit(self.owner_dsn).path
 
         def derived(what: str) -> str:
-            return hmac.new(oldest, f"{group} {database} {what}".encode(), hashlib.sha256).hexdigest()
+            return hmac.new(origin, f"{group} {database} {what}".encode(), hashlib.sha256).hexdigest()
 
         return f"{group}_{derived('name')[:12]}", derived("password")
 
@@ -253,15 +282,21 @@ def _parse_key_ring(text: str) -> tuple[tuple[str, bytes | None], ...]:
     return tuple(ring)
 
 
+def _oldest(ring: tuple[tuple[str, bytes | None], ...]) -> bytes:
+    return [key for _, key in ring if key is not None][-1]
+
+
+def oldest_local_key(text: str) -> str:
+    """The origin of a ring written like `NEXUS_MASTER_KEYS`, as `NEXUS_ORIGIN_KEY` is written. Raises `SettingsError`."""
+    return base64.b64encode(_oldest(_parse_key_ring(text))).decode()
+
+
 def _parse_master_key(entry: str) -> tuple[str, bytes | None]:
     if entry.startswith(_AT_KMS):
         return entry, None
     key_id, _, encoded = entry.partition(":")
-    try:
-        key = base64.b64decode(encoded, validate=True)
-    except binascii.Error:
-        key = b""
-    if not key_id or len(key) != 32:
+    key = _key_bytes(encoded)
+    if not key_id or key is None:
         raise SettingsError(
             "NEXUS_MASTER_KEYS: each key is `id:base64` of 32 random bytes, or `kms:` and an ARN or alias, separated by commas"
         )

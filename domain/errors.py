@@ -70,6 +70,10 @@ class TokenReused(NexusError):
     code, status, title = "refresh_token_reused", 401, "The refresh token was used before; its sessions are revoked"
 
 
+class PlanQuotaExceeded(NexusError):
+    code, status, title = "plan_quota_exceeded", 402, "A quota of the plan is used up"
+
+
 class PermissionDenied(NexusError):
     code, status, title = "permission_denied", 403, "The caller lacks a permission"
 

@@ -16,6 +16,7 @@ EVENTS: dict[str, str] = {
     "invoice.finalised": "An invoice has its number; neither its lines nor its total change from now on.",
     "invoice.paid": "A payment covers the invoice.",
     "invoice.payment_failed": "An attempt to collect the invoice has failed.",
+    "quota.reached": "As much of something was used in the period as the plan allows, or as it warns at.",
     "webhook_endpoint.disabled": "An endpoint gets nothing more, because its receiver said so or failed for days.",
     "webhook.test": "A test that someone asked for. It goes to that endpoint, whatever it subscribes to.",
 }

@@ -7,7 +7,7 @@ can spoil in between but that a parent finishes, so the INSERT looks at parents 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, LiteralString
 from uuid import UUID
@@ -32,7 +32,7 @@ SELECT id FROM jobs WHERE id = ANY(%(parents)s::uuid[]) AND tenant_id = %(tenant
 
 # In the order of the keys, so that two requests with the same keys wait for each other only one way. A key is written with
 # its job, as by `jobs.submit`.
-_INSERT: LiteralString = f"""
+INSERT_MANY: LiteralString = f"""
 WITH wanted AS MATERIALIZED (
     SELECT n.*
       FROM unnest(%(id)s::uuid[], %(tenant_id_)s::uuid[], %(kind)s::text[], %(queue)s::text[], %(priority)s::int[],
@@ -203,20 +203,25 @@ def _insert(
 ) -> dict[UUID, JobRow]:
     """One attempt for all: rows that are there now by the id that was to be, the job's own or its key's holder."""
     rows = [parameters for _, parameters in items]
-    columns = {name: [row[name] for row in rows] for name in rows[0] if name != "asked_run_at"}
-    shared = {"tenant_id": tenant_id, "parents": sorted(parents)}
+    columns = columns_of(rows, tenant_id, parents)
     statements: list[tuple[LiteralString, Mapping[str, Any]]] = []
     if parents:
-        statements.append((_LOCK_PARENTS, shared))
+        statements.append((_LOCK_PARENTS, columns))
     at = len(statements)
-    statements.append((_INSERT, {**columns, **shared, "tenant_id_": columns["tenant_id"]}))
+    statements.append((INSERT_MANY, columns))
     waiting = [(each, parameters) for each, parameters in items if each.after]
     if waiting:
         statements.extend(_hold(tenant_id, waiting))
     if any(columns["idempotency_key"]) or any(columns["unique_key"]):
-        statements.append((_HOLDERS, {**columns, "tenant_id": tenant_id}))
+        statements.append((_HOLDERS, columns))
     results = tenancy.platform.fetch_many(statements, tenant_scope(tenant_id))
     return {row["id"]: row for row in results[at]} | {row["refused"]: row for row in results[-1] if "refused" in row}
+
+
+def columns_of(rows: Sequence[Mapping[str, Any]], tenant_id: UUID, parents: Collection[UUID]) -> dict[str, Any]:
+    """The parameters of `INSERT_MANY` for rows of `insert_parameters`. Children of `parents` are inserted if those are live."""
+    columns = {name: [row[name] for row in rows] for name in rows[0] if name != "asked_run_at"}
+    return {**columns, "tenant_id_": columns["tenant_id"], "tenant_id": tenant_id, "parents": sorted(parents)}
 
 
 def _hold(

@@ -17,11 +17,11 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
-from domain.errors import Cancelled, DeadlineExceeded, IllegalTransition
+from domain.errors import Cancelled, DeadlineExceeded, IllegalTransition, Permanent, PlanQuotaExceeded
 from domain.identity.principals import Principal
 from domain.jobs.families import AfterPolicy
 from jobs.bulk import Related, submit_related
-from jobs.submit import INTERNAL, NewJob
+from jobs.submit import NewJob, child_key
 from jobs.waits import Dependency, dependencies
 from providers.storage import Bucket
 from tenancy.access import Tenancy
@@ -135,16 +135,19 @@ class JobContext:
         """Submit a child of this job, once per `key` however often this handler runs.
 
         The child waits for the jobs `after`, if there are any. `options` are other fields of `NewJob`. Raises `Cancelled`
-        if this job was asked to stop: its children stop with it, so it can have no more.
+        if this job was asked to stop: its children stop with it, so it can have no more. Raises `Permanent`
+        (`plan_quota_exceeded`) if the tenant's plan allows no more of it.
         """
         child = NewJob(
             kind=kind, payload=payload, principal=self.principal, parent_id=self.job_id, request_id=self.request_id,
-            idempotency_key=f"{INTERNAL}child:{self.job_id}:{key}", **options,
+            idempotency_key=child_key(self.job_id, key), **options,
         )  # fmt: skip
         try:
             return submit_related(self.tenancy, Related(child, tuple(after), after_policy)).id
         except IllegalTransition as error:
             raise Cancelled(error.detail) from None
+        except PlanQuotaExceeded as error:
+            raise Permanent(error.detail, code=error.code) from None
 
     def dependencies(self) -> list[Dependency]:
         """What the jobs that this one waited for came to, with their results and errors."""

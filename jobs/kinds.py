@@ -16,6 +16,7 @@ from domain.errors import UnknownKind
 from domain.jobs.retry import RetryPolicy
 from domain.webhooks.delivery import MAX_ATTEMPTS, RETRY_SECONDS
 from jobs.payloads.accounts import AccountMailLinkSchema, InvitationMailSchema
+from jobs.payloads.audit import AuditExportSchema
 from jobs.payloads.billing import (
     BillingCycleSchema,
     BillingPortalSchema,
@@ -25,6 +26,7 @@ from jobs.payloads.billing import (
     PaymentMethodSetupSchema,
     PaymentRefundSchema,
     UsageCollectSchema,
+    UsageRelaySchema,
     WebhookProcessSchema,
     WebhookSweepSchema,
 )
@@ -34,6 +36,7 @@ from jobs.payloads.completions import (
     CompletionVerifySchema,
     EmbeddingCreateSchema,
 )
+from jobs.payloads.documents import DocumentEmbedSchema, DocumentReindexSchema
 from jobs.payloads.events import EventHandleSchema, WebhookDeliverSchema
 from jobs.payloads.fleet import FleetDriftSchema, FleetMigrateSchema
 from jobs.payloads.isolation import VerifyIsolationSchema
@@ -46,7 +49,7 @@ from jobs.payloads.notifications import (
     NotificationReportSchema,
     NotificationSendSchema,
 )
-from jobs.payloads.search import SearchQuerySchema, SearchSourceSchema
+from jobs.payloads.search import SearchQuerySchema, SearchSourceSchema, SearchSweepSchema
 from jobs.payloads.system import PingSchema, TenantCompensateSchema, TenantProvisionSchema
 from jobs.payloads.tenants import (
     TenantChangeTierSchema,
@@ -140,6 +143,7 @@ KINDS: dict[str, Kind] = {
             "platform.verify_isolation", "provisioning", VerifyIsolationSchema, None, QUICK_RETRY,
             timedelta(hours=6), batchable=False,
         ),
+        Kind("audit.export", "default", AuditExportSchema, "audit:read", QUICK_RETRY, timedelta(hours=1), batchable=False),
         Kind("notification.deliver", "notifications", NotificationDeliverSchema, "notification:create", PROVIDER_RETRY),
         Kind("notification.send", "notifications", NotificationSendSchema, "notification:create", PROVIDER_RETRY),
         Kind(
@@ -179,8 +183,20 @@ KINDS: dict[str, Kind] = {
             "embedding.create", "completions", EmbeddingCreateSchema, "completion:create", PROVIDER_RETRY,
             timedelta(minutes=10), batchable=False,
         ),
+        Kind(
+            "document.embed", "completions", DocumentEmbedSchema, None, PROVIDER_RETRY, timedelta(minutes=10), -5,
+            batchable=False, retention=timedelta(days=1),
+        ),
+        Kind(
+            "document.reindex", "completions", DocumentReindexSchema, None, PROVIDER_RETRY, timedelta(hours=2), -10,
+            batchable=False,
+        ),
         Kind("search.query", "search", SearchQuerySchema, "search:create", QUICK_RETRY, timedelta(seconds=60), 5),
-        Kind("search.source", "search", SearchSourceSchema, None, QUICK_RETRY, timedelta(seconds=60), 5),
+        # Not batched: in one message they would answer one after the other, and a slow one would hold up the others.
+        Kind(
+            "search.source", "search", SearchSourceSchema, None, QUICK_RETRY, timedelta(seconds=60), 6, batchable=False,
+        ),
+        Kind("search.sweep", "default", SearchSweepSchema, None, UPKEEP_RETRY, timedelta(minutes=10), -10),
         Kind("webhook.process", "webhooks", WebhookProcessSchema, None, PROVIDER_RETRY),
         Kind(
             "webhook.deliver", "webhooks", WebhookDeliverSchema, None, WEBHOOK_RETRY, timedelta(seconds=60),
@@ -190,6 +206,10 @@ KINDS: dict[str, Kind] = {
         Kind("billing.cycle", "billing", BillingCycleSchema, None, RetryPolicy(10, 1.0, 600.0), timedelta(minutes=30)),
         Kind("billing.portal", "webhooks", BillingPortalSchema, None, QUICK_RETRY, timedelta(seconds=60), 5),
         Kind("usage.collect", "billing", UsageCollectSchema, None, PROVIDER_RETRY, timedelta(minutes=30)),
+        Kind(
+            "usage.relay", "billing", UsageRelaySchema, None, PROVIDER_RETRY, timedelta(minutes=10),
+            retention=timedelta(days=1),
+        ),
         Kind("payment.collect", "webhooks", PaymentCollectSchema, None, PROVIDER_RETRY),
         Kind("payment.refund", "webhooks", PaymentRefundSchema, None, PROVIDER_RETRY),
         Kind("payment_method.attach", "webhooks", PaymentMethodAttachSchema, None, PROVIDER_RETRY, priority=5),

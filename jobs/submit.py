@@ -70,6 +70,11 @@ DELETE FROM job_keys k
 """
 
 
+def child_key(parent_id: UUID, key: str) -> str:
+    """The idempotency key of a job's child, which is submitted once per `key`, whoever does it."""
+    return f"{INTERNAL}child:{parent_id}:{key}"
+
+
 @dataclass(frozen=True, slots=True)
 class NewJob:
     """A submission. `payload` is what the client sent, still to be validated by the kind's schema.

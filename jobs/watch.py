@@ -28,6 +28,8 @@ INTERVAL = 0.2
 
 _VERSIONS: LiteralString = f"SELECT id, version FROM jobs WHERE id = ANY(%(ids)s) AND {KEPT}"
 
+_NOBODY = UUID(int=0)
+
 log = structlog.get_logger(__name__)
 
 
@@ -77,22 +79,40 @@ class Watcher:
         with self._lock:
             self._waiters.add(waiter)
             self._by_job[waiter.job_id].add(waiter)
-            if self._hints is None:
-                self._hints = Listener(self._tenancy.settings, CHANGED, self._heard)
+            self._listen()
             if not self._polling:
                 self._polling = True
                 threading.Thread(target=self._poll, name="nexus-watcher", daemon=True).start()
         try:
             yield waiter
         finally:
-            with self._lock:
-                self._waiters.discard(waiter)
-                self._by_job[waiter.job_id].discard(waiter)
-                if not self._by_job[waiter.job_id]:
-                    del self._by_job[waiter.job_id]
+            self._forget(waiter)
+
+    @contextmanager
+    def listening(self, job_id: UUID) -> Iterator[threading.Event]:
+        """An event that each hint about the job sets, for who looks by himself: nobody else asks PostgreSQL on his behalf."""
+        waiter = Waiter(_NOBODY, job_id, 0)
+        with self._lock:
+            self._by_job[job_id].add(waiter)
+            self._listen()
+        try:
+            yield waiter.woken
+        finally:
+            self._forget(waiter)
 
     def __len__(self) -> int:
         return len(self._waiters)
+
+    def _listen(self) -> None:
+        if self._hints is None:
+            self._hints = Listener(self._tenancy.settings, CHANGED, self._heard)
+
+    def _forget(self, waiter: Waiter) -> None:
+        with self._lock:
+            self._waiters.discard(waiter)
+            self._by_job[waiter.job_id].discard(waiter)
+            if not self._by_job[waiter.job_id]:
+                del self._by_job[waiter.job_id]
 
     def _heard(self, message: str) -> None:
         ids = [UUID(text) for text in message.split(",") if text]

@@ -9,9 +9,11 @@ from config.settings import Settings
 
 MODULES = (
     "accounts",
+    "audit",
     "billing",
     "completion_sweeps",
     "completions",
+    "documents",
     "embeddings",
     "events",
     "fleet",
@@ -19,6 +21,8 @@ MODULES = (
     "keys",
     "notifications",
     "search",
+    "search_services",
+    "search_upkeep",
     "system",
     "tenant_life",
     "tenants",

@@ -10,6 +10,7 @@ from jobs.context import JobContext
 from jobs.handlers import handles
 from tenancy import rewrapping, rotation
 from tenancy.identity import second_factors
+from tenancy.life import archive_keys
 from tenancy.resealing import Resealed, reseal, stale
 
 _PASSES = 5
@@ -37,11 +38,17 @@ def destroy_keys(context: JobContext, _payload: Mapping[str, Any]) -> Mapping[st
 
 @handles("system.rewrap_keys")
 def rewrap_keys(context: JobContext, _payload: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Put every data key and second factor under the active master key. Signing keys are the API's, which did its part before."""
+    """Put every data key, second factor and archive's key under the active master key. Signing keys are the API's, which did its part before."""
     rewrapping.note_ring(context.tenancy.platform, context.tenancy.ring)
     found = rewrapping.rewrap(context.tenancy, lambda done, total: context.progress(done, total, "data keys"))
     second_factors.rewrap(context.tenancy.platform, context.tenancy.ring)
-    return {"active": context.tenancy.ring.active_id, "rewrapped": found.keys, "unreadable": found.unreadable}
+    archives, closed = archive_keys.rewrap(
+        context.tenancy, lambda done, total: context.progress(done, total, "keys of archives")
+    )
+    return {
+        "active": context.tenancy.ring.active_id, "rewrapped": found.keys, "archives": archives,
+        "unreadable": found.unreadable + closed,
+    }  # fmt: skip
 
 
 def _reseal(context: JobContext) -> dict[str, int]:

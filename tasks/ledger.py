@@ -107,6 +107,15 @@ WITH gone AS (
        SET reserved_micros = greatest(0, b.reserved_micros - g.reserved_micros),
            spent_micros = b.spent_micros + coalesce(%(cost_micros)s::bigint, 0)
       FROM gone g WHERE b.tenant_id = %(tenant_id)s AND b.id = ANY(g.budget_ids)
+), metered AS (
+    INSERT INTO metered_usage (tenant_id, id, code, quantity, source_kind, source_id, properties)
+    SELECT tenant_id, id, CASE operation WHEN 'chat' THEN 'completion' ELSE 'embedding' END, 1, 'llm_call', id,
+           jsonb_strip_nulls(jsonb_build_object(
+               'job_id', job_id, 'key_source', key_source, 'model', %(response_model)s::text,
+               'input_tokens', %(input_tokens)s::int, 'output_tokens', %(output_tokens)s::int,
+               'cost_micros', %(cost_micros)s::bigint))
+      FROM gone WHERE %(error_code)s::text IS NULL
+    ON CONFLICT DO NOTHING
 )
 INSERT INTO api_call_logs
     ({_CALL}, response_model, response_id, finish_reason, input_tokens, cached_input_tokens, output_tokens, usage_source,

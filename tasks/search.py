@@ -1,130 +1,127 @@
 """Federated search: a question fans out to one job per source, under one deadline.
 
-No job waits for another. The answer is put together where it is read, by `domain.search.answer`.
+No job waits for another. The answer is put together where it is read, by `domain.search.answer`; whoever waits for it there is
+woken by each source that has answered.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import text
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 
 from bus.events import announce
-from domain.errors import Permanent
-from domain.search.answer import hit_as_stored, milliseconds
-from domain.search.fusion import Hit
+from domain.errors import Cancelled, IllegalTransition, NotFound, Permanent
+from domain.search.answer import SourceAnswer, hit_as_stored, milliseconds
+from domain.search.query import Found, Query, Unanswered
+from domain.search.sources import WINDOW, Terms
+from jobs import searches
+from jobs.bulk import Related, submit_many
 from jobs.context import JobContext
 from jobs.handlers import handles
+from jobs.hints import hints
 from jobs.queries import get
-from models.tenant import Search, SearchResult
-from tasks.sources import SOURCES, Source
-
-_QUERY_CANCELED = "57014"
-_LIMIT_TIME = text("SELECT set_config('statement_timeout', :milliseconds, true)")
+from jobs.searches import Asked, Registered
+from jobs.submissions import Submission, submission
+from tasks.search_upkeep import next_sweep
+from tasks.sources import SOURCES, registered
 
 
 @handles("search.query")
 def query(context: JobContext, payload: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Write the question down and ask each source. The deadline counts from when the search was due to begin."""
+    """Write the question down, and make sure that each source is asked: where it was submitted with their jobs, it is."""
     job = get(context.tenancy, context.tenant_id, context.job_id)
-    sources = list(dict.fromkeys(payload["sources"]))
-    with context.session() as session:
-        _write_question(session, context, payload, sources, asked_at=max(job["created_at"], job["run_at"]))
-    asked = {"id": str(context.job_id), "q": payload["q"], "sources": sources, "principal": context.principal.subject}
-    announce(context, "search.requested", {"search": asked})
+    known = searches.registered(context.tenancy, context.tenant_id)
+    asked = searches.asked(job, payload, known)
+    searches.write(context.tenancy, context.tenant_id, asked)
+    sources = list(asked.question.sources)
+    children = [searches.source_job(context.principal, context.job_id, name, context.request_id) for name in sources]
+    sweep = next_sweep(context.tenant_id, datetime.now(UTC))
+    answers = submit_many(context.tenancy, [*(Related(child) for child in children), sweep])
+    if any(isinstance(each, IllegalTransition) for each in answers):
+        raise Cancelled("The search was cancelled before its sources were asked.")
+    kept = searches.kept_text(context.tenancy, context.tenant_id, asked.text)
+    told = {"id": str(context.job_id), "q": kept, "sources": sources, "principal": context.principal.subject}
+    announce(context, "search.requested", {"search": told})
     context.log.info("search.requested", search_id=str(context.job_id), sources=sources)
-    for source in sources:
-        context.submit("search.source", {"search_id": str(context.job_id), "source": source}, key=source)
     return {"search_id": str(context.job_id), "sources": sources}
 
 
 @handles("search.source")
 def ask(context: JobContext, payload: Mapping[str, Any]) -> Mapping[str, Any]:
     """One source's share. It has the time that is left to the deadline; what comes later is logged and never merged."""
-    name = payload["source"]
-    with context.session() as session:
-        search = session.get(Search, (context.tenant_id, payload["search_id"]))
-        if search is None:
-            raise Permanent(f"There is no search {payload['search_id']}.", code="not_found")
-        started = time.monotonic()
-        status, hits, error = _answer(session, context, search, SOURCES[name])
-        took_ms = round((time.monotonic() - started) * 1000)
-        answered_at = datetime.now(UTC)
-        _write_answer(session, search, name, status=status, hits=hits, error=error, took_ms=took_ms, at=answered_at)
-    if answered_at > search.deadline_at:
-        late_ms = milliseconds(search.deadline_at, answered_at)
-        context.log.info("search.late", search_id=str(search.id), source=name, found=len(hits), late_ms=late_ms)
-    return {"search_id": str(search.id), "source": name, "status": status, "hits": len(hits)}
+    search_id, name = payload["search_id"], payload["source"]
+    submitted = _submission(context, search_id)
+    written, known = searches.open_search(context.tenancy, context.tenant_id, search_id)
+    asked = searches.asked(submitted.row, submitted.payload, known)
+    deadline = (written or asked.question).deadline_at
+    started = time.monotonic()
+    status, found, error = _answer(context, asked, submitted.payload, name, known.get(name), deadline)
+    took_ms, answered_at = round((time.monotonic() - started) * 1000), datetime.now(UTC)
+    hits = [hit_as_stored(hit) for hit in found.hits]
+    result = SourceAnswer(name, status, took_ms, hits, error, answered_at, found.notes)
+    searches.write(context.tenancy, context.tenant_id, asked, [result])
+    hints(context.settings).changed([search_id])
+    if answered_at > deadline:
+        late_ms = milliseconds(deadline, answered_at)
+        context.log.info("search.late", search_id=str(search_id), source=name, found=len(hits), late_ms=late_ms)
+    return {"search_id": str(search_id), "source": name, "status": status, "hits": len(hits)}
 
 
-def _write_question(
-    session: Session, context: JobContext, payload: Mapping[str, Any], sources: list[str], *, asked_at: datetime
-) -> None:
-    row = {
-        "tenant_id": context.tenant_id,
-        "id": context.job_id,
-        "query": payload["q"],
-        "principal": context.principal.subject,
-        "sources": sources,
-        "hit_limit": payload["limit"],
-        "deadline_at": asked_at + timedelta(milliseconds=payload["timeout_ms"]),
-        "created_at": asked_at,
-    }
-    session.execute(insert(Search).values(row).on_conflict_do_nothing())
-
-
-def _write_answer(
-    session: Session,
-    search: Search,
-    source: str,
-    *,
-    status: str,
-    hits: list[Hit],
-    error: str | None,
-    took_ms: int,
-    at: datetime,
-) -> None:
-    row = {
-        "tenant_id": search.tenant_id,
-        "search_id": search.id,
-        "source": source,
-        "status": status,
-        "took_ms": took_ms,
-        "hits": [hit_as_stored(hit) for hit in hits],
-        "error": error,
-        "created_at": at,
-    }
-    session.execute(insert(SearchResult).values(row).on_conflict_do_nothing())
-
-
-def _answer(session: Session, context: JobContext, search: Search, source: Source) -> tuple[str, list[Hit], str | None]:
-    """Status, hits and a stable code of the error. A source that fails does so alone: its statement is rolled back."""
-    left_ms = milliseconds(datetime.now(UTC), search.deadline_at)
-    if left_ms <= 0:
-        return "timeout", [], None
-    if not _allowed(context, source):
-        return "unauthorized", [], None
+def _submission(context: JobContext, search_id: UUID) -> Submission:
     try:
-        with session.begin_nested():
-            session.execute(_LIMIT_TIME, {"milliseconds": str(left_ms)})
-            hits = source.find(session, search.query, search.hit_limit)
-            session.execute(_LIMIT_TIME, {"milliseconds": "0"})
+        return submission(context.tenancy, context.tenant_id, searches.QUERY, search_id)
+    except NotFound as error:
+        raise Permanent(error.detail, code="not_found") from None
+
+
+def _answer(
+    context: JobContext,
+    asked: Asked,
+    payload: Mapping[str, Any],
+    name: str,
+    source: Registered | None,
+    deadline: datetime,
+) -> tuple[str, Found, str | None]:
+    """Status, what was found and a stable code of what went wrong. A source that fails does so alone."""
+    try:
+        _admit(context, asked.question.terms.get(name), deadline)
+        wanted = max(WINDOW, asked.question.limit)
+        question = Query(asked.question.search_id, asked.text, wanted, payload["mode"], payload["filters"])
+        found = _find(context, name, source, question, deadline)
+    except Unanswered as error:
+        return error.status, Found(()), error.code
     except DBAPIError as error:
         if error.connection_invalidated:
             raise
-        if getattr(error.orig, "sqlstate", None) == _QUERY_CANCELED:
-            return "timeout", [], None
-        context.log.warning("search.source_failed", search_id=str(search.id), exc_info=True)
-        return "error", [], "source_failed"
-    return "ok", hits, None
+        context.log.warning("search.source_failed", search_id=str(asked.question.search_id), exc_info=True)
+        return "error", Found(()), "source_failed"
+    return "ok", found, found.degraded
 
 
-def _allowed(context: JobContext, source: Source) -> bool:
+def _admit(context: JobContext, terms: Terms | None, deadline: datetime) -> None:
+    """Raise `Unanswered` unless the source may be asked for this caller, now."""
+    if terms is None:
+        raise Unanswered("skipped", "unknown_source")
+    if not terms.enabled:
+        raise Unanswered("skipped", "source_disabled")
     is_system = context.principal.subject.startswith("system:")
-    return source.permission is None or is_system or context.principal.may(source.permission)
+    if terms.permission is not None and not is_system and not context.principal.may(terms.permission):
+        raise Unanswered("unauthorized")
+    if datetime.now(UTC) >= deadline:
+        raise Unanswered("timeout")
+
+
+def _find(context: JobContext, name: str, source: Registered | None, question: Query, deadline: datetime) -> Found:
+    if name not in SOURCES:
+        if source is None:
+            raise Unanswered("skipped", "unknown_source")
+        return registered.find(context, source, question, deadline)
+    own = SOURCES[name]
+    if question.filters and not own.filterable:
+        raise Unanswered("skipped")
+    return own.find(context, question, deadline)

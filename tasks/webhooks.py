@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from jobs.handlers import handles
 from providers.payments import payment_provider
 from tasks.billing.due import refresh_due
 from tasks.billing.settling import record, settle
+from tenancy.audit import acting, current_origin
 
 
 @handles("webhook.process")
@@ -30,7 +32,8 @@ def process(context: JobContext, payload: Mapping[str, Any]) -> Mapping[str, Any
         return {"handled": False}
     data, verified_by = _object(context, event)
     reported = read_payment(event.type, data)
-    with context.session() as session:
+    # It is the provider who acts, whichever job takes it in.
+    with acting(replace(current_origin(), actor=f"provider:{source}")), context.session() as session:
         payment = record(session, context.tenant_id, source, reported)
         invoice_state = settle(session, context.tenant_id, payment, datetime.now(UTC))
     if invoice_state is not None:

@@ -8,24 +8,44 @@ from typing import Any, Literal, LiteralString
 from uuid import UUID
 
 import psycopg
+import structlog
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
-from domain.errors import NotNow, TenantUnavailable, Transient
+from domain.errors import NotFound, NotNow, TenantUnavailable, Transient
 from providers.storage import Bucket, open_bucket
-from tenancy.database import Database, Row, tenant_scope
+from tenancy.audit.outbox import SINCE, is_noted, speaking_for, tell
+from tenancy.database import NOTED, Database, Row
 from tenancy.directory import TenantDirectory, TenantRecord
 from tenancy.engines import TenantEngines
 from tenancy.guard import refuse_privileges
 from tenancy.masters import open_ring
 from tenancy.outward import pin_of
-from tenancy.reach import Unreachable
+from tenancy.reach import Reach, Unreachable
 from tenancy.vault import Vault
 
 PLATFORM_PATIENCE_SECONDS = 20.0
 """No statement of ours on the platform database takes near as long, unless it stands still."""
+
+TENANT_PATIENCE_SECONDS = {"web": 20.0, "engine": 600.0}
+"""The same for tenants' databases, where jobs also delete, load and add up whole tables."""
+
+BUSY_SECONDS = 2.0
+"""After how long to ask again for a database whose connections are all in use."""
+
+
+log = structlog.get_logger(__name__)
+
+
+class TenantAway(NotNow):
+    """A tenant's database cannot be reached, and nothing was done. `reach` is what is known of it now."""
+
+    def __init__(self, cause: Unreachable):
+        detail = "The tenant's database cannot be reached."
+        super().__init__(detail, code="tenant_database_down", retry_after=cause.retry_after)
+        self.reach: Reach = cause.reach
 
 
 class Tenancy:
@@ -51,6 +71,8 @@ class Tenancy:
             limit=settings.tenant_engine_limit,
             pool_size=settings.tenant_pool_size,
             application_name=f"nexus {role}",
+            patience=TENANT_PATIENCE_SECONDS[role],
+            notes=is_noted,
         )
 
     def check(self) -> None:
@@ -73,11 +95,14 @@ class Tenancy:
     def session(self, tenant_id: UUID) -> Iterator[Session]:
         """A transaction in the tenant's database that sees that tenant's rows only.
 
-        Raises `TenantUnavailable` if the tenant has no database yet or its data is being moved, `NotNow` if the database
-        cannot be connected to, and `Transient` if it goes away in the middle.
+        Raises `TenantUnavailable` if the tenant has no database yet or its data is being moved, `TenantAway` if the database
+        cannot be connected to, `NotNow` if all connections to it are in use, and `Transient` if it goes away in the middle.
         """
-        with self._database(tenant_id) as database, database.session(tenant_scope(tenant_id)) as session:
-            yield session
+        with self._database(tenant_id) as (record, database):
+            with database.session(speaking_for(tenant_id)) as session:
+                yield session
+            if session.info.get(NOTED):
+                self._tell(record, database)
 
     def fetch_many(
         self, tenant_id: UUID, statements: Sequence[tuple[LiteralString, Mapping[str, Any]]]
@@ -86,16 +111,36 @@ class Tenancy:
 
         For what is done so often that a session would cost more than its statements. Raises as `session`.
         """
-        with self._database(tenant_id) as database:
-            return database.fetch_many(statements, tenant_scope(tenant_id))
+        with self._database(tenant_id) as (record, database):
+            found = database.fetch_many(statements, speaking_for(tenant_id))
+            if any(is_noted(statement) for statement, _ in statements):
+                self._tell(record, database)
+            return found
+
+    def tell_audit(self, tenant_id: UUID) -> None:
+        """Bring what the tenant's database has noted into the audit, if it can be reached: for who reads the audit."""
+        try:
+            with self._database(tenant_id) as (record, database):
+                self._tell(record, database)
+        except (NotFound, TenantUnavailable, Transient) as error:
+            log.info("audit.not_told", tenant_id=str(tenant_id), reason=str(error))
+
+    def _tell(self, record: TenantRecord, database: Database) -> None:
+        """What cannot be told now waits: the change that it is about is done, and must not seem to have failed."""
+        if (record.schema_version or "") < SINCE:
+            return
+        try:
+            tell(self.platform, database, record.id)
+        except (psycopg.Error, DBAPIError, PoolTimeout) as error:
+            log.warning("audit.not_told", tenant_id=str(record.id), reason=str(error))
 
     @contextmanager
-    def _database(self, tenant_id: UUID) -> Iterator[Database]:
+    def _database(self, tenant_id: UUID) -> Iterator[tuple[TenantRecord, Database]]:
         record = self.directory.get(tenant_id)
         if record.is_closed:
             raise TenantUnavailable(f"Tenant {tenant_id} is {record.state}: its data is being moved.")
         with self.database(record) as database:
-            yield database
+            yield record, database
 
     @contextmanager
     def database(self, record: TenantRecord) -> Iterator[Database]:
@@ -106,15 +151,13 @@ class Tenancy:
             with self._pool_of(record.dsn, record.tier) as database:
                 yield database
         except PoolTimeout:
-            raise Transient("All connections to the tenant's database are in use.", code="tenant_busy") from None
+            raise NotNow(
+                "All connections to the tenant's database are in use.", code="tenant_busy", retry_after=BUSY_SECONDS
+            ) from None
         except (DBAPIError, psycopg.OperationalError) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
             if isinstance(cause, Unreachable):
-                raise NotNow(
-                    "The tenant's database cannot be reached.",
-                    code="tenant_database_down",
-                    retry_after=cause.retry_after,
-                ) from error
+                raise TenantAway(cause) from error
             if isinstance(error, DBAPIError) and not (
                 isinstance(error, OperationalError) or error.connection_invalidated
             ):

@@ -6,23 +6,22 @@ the connection, so a reused connection starts with none and sees no rows.
 
 from __future__ import annotations
 
-import select
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
-from psycopg.abc import RV, PQGen
-from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, SessionTransaction
 
-from domain.errors import QuotaExceeded
+from domain.errors import PlanQuotaExceeded, QuotaExceeded
+from tenancy.connecting import IDLE_LIMIT, Connector, refuse_a_dead_connection
 from tenancy.reach import Reach
 
 Scope = Mapping[str, str]
@@ -31,9 +30,13 @@ RELAXED: Scope = {"synchronous_commit": "off"}
 """Not waiting for the disk, for marks that a crash of PostgreSQL may forget without harm."""
 
 Row = dict[str, Any]
+Notes = Callable[[str], bool]
+
+NOTED = "nexus.noted"
 
 QUOTA_EXCEEDED = "NXQ01"
-"""The SQLSTATE that a trigger raises for a row beyond a tenant's quota."""
+PLAN_QUOTA_EXCEEDED = "NXQ02"
+"""The SQLSTATEs that triggers raise for a row beyond a tenant's quota, and beyond its plan's."""
 
 _TRIES = 5
 """How often a transaction is run that meets rows on the move. Each failure means that someone else's move was done."""
@@ -44,24 +47,6 @@ def tenant_scope(tenant_id: UUID) -> Scope:
     return {"nexus.tenant_id": str(tenant_id)}
 
 
-class PatientConnection(psycopg.Connection[Any]):
-    """A connection on which nothing is waited for longer than `patience` seconds (None: for ever).
-
-    A server that is frozen, or behind a network that swallows everything, ends no connection by itself.
-    """
-
-    patience: float | None = None
-
-    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
-        """As psycopg's, which every statement goes through. Closes the connection whose answer did not come in time."""
-        try:
-            return super().wait(gen, interval, timeout or self.patience)
-        except psycopg.OperationalError:
-            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
-                self.close()  # a late answer would be taken for that of the next statement
-            raise
-
-
 class Database:
     """A pool of at most `pool_size` connections to `dsn`. Opens none until it is asked.
 
@@ -69,6 +54,7 @@ class Database:
     rolls a transaction back that nobody has spoken in for `idle_limit` seconds: a frozen process must not hold what it
     locked. `reach` remembers whether the database can be connected to. `pooled` says that a pooler lends a server's session
     for one transaction at a time: nothing is then prepared or set for longer than that. `pin` says to which address a connection goes.
+    `notes` says of a statement whether it is to be known of a session that it ran: the session's `info` has `NOTED` then.
     """
 
     def __init__(
@@ -83,34 +69,45 @@ class Database:
         reach: Reach | None = None,
         pin: Callable[[str], str] | None = None,
         pooled: bool = False,
+        notes: Notes | None = None,
     ):
-        self._dsn = dsn
-        self._pin = pin
-        self._application_name = application_name
-        self._patience = patience
         self._idle_milliseconds = str(round(idle_limit * 1000))
         self._pooled = pooled
+        self.reach = reach
+        self._connector = connector = Connector(dsn, application_name, patience, self._idle_milliseconds, pin, pooled)
         self._engine = create_engine(
             "postgresql+psycopg://",
-            creator=self._open if reach is None else lambda: reach.through(self._open),
+            creator=connector.pooled_one if reach is None else lambda: reach.through(connector.pooled_one),
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=timeout,
             pool_use_lifo=True,
             pool_recycle=1800,
         )
-        event.listen(self._engine, "checkout", _refuse_a_dead_connection)
+        self._moved_at = time.monotonic()
+        event.listen(self._engine, "checkout", refuse_a_dead_connection)
+        event.listen(self._engine, "checkout", self._note_move)
+        event.listen(self._engine, "checkin", self._note_move)
+        if notes is not None:
+            event.listen(self._engine, "before_cursor_execute", partial(_look, notes))
+        if reach is not None:
+            event.listen(self._engine, "close", lambda _connection, _record: reach.closed())
 
     @property
     def engine(self) -> Engine:
         """For Alembic and for counting in tests; everything else uses `session` and `fetch`."""
         return self._engine
 
+    def idle_for(self) -> float:
+        """Seconds since a connection of the pool was last taken or given back."""
+        return time.monotonic() - self._moved_at
+
     @contextmanager
     def session(self, scope: Scope) -> Iterator[Session]:
         """One transaction: commits at the end of the block, rolls back when it raises. Inner code flushes only."""
+        self._arrive()
         with Session(self._engine, expire_on_commit=False) as session:
-            session.info["scope"] = {**scope, _IDLE_LIMIT: self._idle_milliseconds} if self._pooled else scope
+            session.info["scope"] = {**scope, IDLE_LIMIT: self._idle_milliseconds} if self._pooled else scope
             try:
                 with session.begin():
                     yield session
@@ -147,7 +144,7 @@ class Database:
 
     def connect(self) -> psycopg.Connection[Any]:
         """A connection of one's own, in autocommit, outside the pool: advisory locks and `CREATE DATABASE`."""
-        return psycopg.connect(self._dsn, autocommit=True, **self._bounds())
+        return self._connector.own()
 
     @contextmanager
     def snapshot(self, scope: Scope) -> Iterator[psycopg.Connection[Any]]:
@@ -163,28 +160,16 @@ class Database:
         """Drop the pool; with `close=False`, as after a fork, leave the parent's sockets alone."""
         self._engine.dispose(close=close)
 
-    def _open(self) -> psycopg.Connection[Any]:
-        bounds = self._bounds()
-        connection = PatientConnection.connect(
-            self._dsn, autocommit=True, application_name=self._application_name, **bounds
-        )
-        connection.patience = self._patience
-        try:
-            if self._pooled:
-                connection.prepare_threshold = None
-            else:
-                connection.execute("SELECT set_config(%s, %s, false)", (_IDLE_LIMIT, self._idle_milliseconds))
-            connection.autocommit = False
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+    def _note_move(self, *_: Any) -> None:
+        self._moved_at = time.monotonic()
 
-    def _bounds(self) -> dict[str, Any]:
-        pinned = {} if self._pin is None else {"hostaddr": self._pin(self._dsn)}
-        return {**_bounds(self._dsn), **pinned}
+    def _arrive(self) -> None:
+        """Be told at once, and wait for no connection of the pool, where the database is known not to answer."""
+        if self.reach is not None:
+            self.reach.arrive(lambda: self._engine.raw_connection().close())
 
     def _once(self, statements: Sequence[tuple[LiteralString, Mapping[str, Any]]], scope: Scope) -> list[list[Row]]:
+        self._arrive()
         pooled = self._engine.raw_connection()
         try:
             connection: psycopg.Connection[Any] = pooled.driver_connection  # type: ignore[assignment]  # it is psycopg
@@ -207,6 +192,8 @@ class Database:
 def _refuse_beyond_quota(error: psycopg.Error) -> None:
     if error.sqlstate == QUOTA_EXCEEDED:
         raise QuotaExceeded(error.diag.message_detail or "") from None
+    if error.sqlstate == PLAN_QUOTA_EXCEEDED:
+        raise PlanQuotaExceeded(error.diag.message_detail or "") from None
 
 
 def _run(
@@ -224,30 +211,21 @@ def _run(
     return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
 
 
-def _bounds(dsn: str) -> dict[str, Any]:
-    """libpq's bounds on a peer that has vanished, as far as the DSN does not set its own."""
-    given = conninfo_to_dict(dsn)
-    return {name: value for name, value in _BOUNDS.items() if name not in given}
-
-
-_BOUNDS: Mapping[str, Any] = {
-    "connect_timeout": 5,  # seconds
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 20_000,  # milliseconds
-}
-
-
-_IDLE_LIMIT = "idle_in_transaction_session_timeout"
-
-
 @event.listens_for(Session, "after_begin")
 def _apply_scope(session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
     scope: Scope = session.info.get("scope", NO_SCOPE)
+    connection.info[_SESSION] = session.info
     if scope:
         sql, parameters = _set_scope(scope)
         connection.exec_driver_sql(sql, parameters)
+
+
+def _look(notes: Notes, connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+    if notes(statement):
+        connection.info.get(_SESSION, {})[NOTED] = True
+
+
+_SESSION = "nexus.session"
 
 
 def _set_scope(scope: Scope) -> tuple[LiteralString, dict[str, str]]:
@@ -261,11 +239,3 @@ def _set_scope(scope: Scope) -> tuple[LiteralString, dict[str, str]]:
 
 
 _POSITIONS: tuple[LiteralString, ...] = ("0", "1", "2", "3", "4", "5")
-
-
-def _refuse_a_dead_connection(connection: Any, _record: Any, _proxy: Any) -> None:
-    """An idle connection with something to read was closed by its server: replace it, at the cost of no round trip."""
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN | select.POLLHUP)
-    if poll.poll(0):
-        raise DisconnectionError("the server closed an idle connection")

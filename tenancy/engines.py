@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tenancy.database import Database
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from tenancy.database import Database, Notes
 from tenancy.outward import Pin
 from tenancy.reach import Reach
+
+STANDSTILL_SECONDS = 2.0
+"""When no connection of a pool was taken or given back for so long, and all are taken, newcomers do not wait for one."""
+
+MOST_WAITING = 8
+"""They do as long as fewer wait already."""
+
+
+IDLE_SECONDS = 600.0
+"""A pool that nobody has used for so long is closed, when the next one of any tenant is used."""
 
 
 @dataclass(slots=True)
 class _Entry:
     database: Database
     users: int = 0
+    used_at: float = 0.0
     evicted: bool = False
 
 
@@ -27,16 +41,29 @@ class TenantEngines:
     scope of each transaction.
     """
 
-    def __init__(self, *, limit: int, pool_size: int, application_name: str):
+    def __init__(
+        self,
+        *,
+        limit: int,
+        pool_size: int,
+        application_name: str,
+        patience: float | None = None,
+        notes: Notes | None = None,
+    ):
         self._limit = limit
         self._pool_size = pool_size
+        self._patience = patience
+        self._notes = notes
         self._application_name = application_name
         self._lock = threading.Lock()
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
 
     @contextmanager
     def use(self, dsn: str, *, pooled: bool = False, pin: Pin | None = None) -> Iterator[Database]:
-        """The database at `dsn`, kept open at least until the block ends; `pooled` and `pin` as for `Database`."""
+        """The database at `dsn`, kept open at least until the block ends; `pooled` and `pin` as for `Database`.
+
+        Raises SQLAlchemy's `TimeoutError` at once, if the database stands still and enough wait for it already.
+        """
         with self._lock:
             entry = self._entries.get(dsn)
             if entry is None:
@@ -44,13 +71,18 @@ class TenantEngines:
                     dsn,
                     pool_size=self._pool_size,
                     application_name=self._application_name,
+                    patience=self._patience,
+                    notes=self._notes,
                     reach=Reach(),
                     pin=pin,
                     pooled=pooled,
                 )
                 entry = self._entries[dsn] = _Entry(database)
+            if entry.users >= self._pool_size + MOST_WAITING and entry.database.idle_for() > STANDSTILL_SECONDS:
+                raise PoolTimeout
             self._entries.move_to_end(dsn)
             entry.users += 1
+            entry.used_at = time.monotonic()
             victims = self._evict()
         for victim in victims:
             victim.dispose()
@@ -75,9 +107,13 @@ class TenantEngines:
 
     def _evict(self) -> list[Database]:
         idle: list[Database] = []
-        while len(self._entries) > self._limit:
+        while self._entries and (len(self._entries) > self._limit or self._is_idle(next(iter(self._entries.values())))):
             _, entry = self._entries.popitem(last=False)
             entry.evicted = True
             if entry.users == 0:
                 idle.append(entry.database)
         return idle
+
+    @staticmethod
+    def _is_idle(entry: _Entry) -> bool:
+        return entry.users == 0 and time.monotonic() - entry.used_at > IDLE_SECONDS

@@ -40,9 +40,12 @@ ON CONFLICT (id) DO UPDATE SET retired_at = CASE WHEN m.id <> %(active)s THEN co
 _IN_USE: LiteralString = """
 SELECT ids.id, m.retired_at, coalesce(d.keys, 0) AS data_keys, coalesce(s.keys, 0) AS signing_keys,
        coalesce(f.secrets, 0) AS second_factors,
+       (SELECT count(*) FROM tenant_archives a
+         WHERE a.state = 'ready' AND coalesce(a.master_key_id, ids.id) = ids.id) AS archives,
        coalesce(m.retired_at < now() - interval '25 hours', false) AS rested
   FROM (SELECT id FROM master_keys UNION SELECT unnest(%(ids)s::text[])
-        UNION SELECT master_key_id FROM tenant_keys) AS ids (id)
+        UNION SELECT master_key_id FROM tenant_keys
+        UNION SELECT master_key_id FROM tenant_archives WHERE master_key_id IS NOT NULL) AS ids (id)
   LEFT JOIN master_keys m ON m.id = ids.id
   LEFT JOIN (SELECT master_key_id, count(*) AS keys FROM tenant_keys GROUP BY 1) d ON d.master_key_id = ids.id
   LEFT JOIN (SELECT split_part(encode(private_sealed, 'escape'), '\\000', 1) AS id, count(*) AS keys
@@ -51,7 +54,7 @@ SELECT ids.id, m.retired_at, coalesce(d.keys, 0) AS data_keys, coalesce(s.keys, 
                FROM second_factors GROUP BY 1) f ON f.id = ids.id
 """
 
-_COUNTED = ("data_keys", "signing_keys", "second_factors")
+_COUNTED = ("data_keys", "signing_keys", "second_factors", "archives")
 
 log = structlog.get_logger(__name__)
 
@@ -68,8 +71,8 @@ class Rewrapped:
 class MasterKeyUse:
     """What stands under a master key. `in_ring` is about the process that answers.
 
-    From the `origin`, the ring's oldest local key, the accounts of the platform and the signatures of archives are derived. That
-    it is removable says that nothing is lost that is sealed; what is derived changes with it (`docs/keys.md`).
+    From the `origin` the accounts of the platform and the signatures of archives are derived: the ring's oldest local key, unless
+    another one was set apart for that. It is not removable. An archive of which no key is known yet counts for all.
     """
 
     id: str
@@ -79,6 +82,7 @@ class MasterKeyUse:
     data_keys: int
     signing_keys: int
     second_factors: int
+    archives: int
     retired_at: datetime | None
     removable: bool
 
@@ -118,18 +122,20 @@ def rewrap(tenancy: Tenancy, tick: Callable[[int, int], None]) -> Rewrapped:
 
 def uses(platform: Database, ring: MasterRing) -> list[MasterKeyUse]:
     """Every master key that is known, with what still stands under it: those of the ring first, in its order."""
+    origin = None if ring.kept_origin else next(key_id for key_id, key in ring.keys if key == ring.origin)
     found = {row["id"]: row for row in platform.fetch(_IN_USE, {"ids": list(ring.ids)}, operator_scope())}
     return [
         MasterKeyUse(
             id=key_id,
             active=key_id == ring.active_id,
             in_ring=key_id in ring.ids,
-            origin=dict(ring.keys).get(key_id) == ring.oldest,
+            origin=key_id == origin,
             data_keys=row["data_keys"],
             signing_keys=row["signing_keys"],
             second_factors=row["second_factors"],
+            archives=row["archives"],
             retired_at=row["retired_at"],
-            removable=key_id != ring.active_id and row["rested"] and not any(row[name] for name in _COUNTED),
+            removable=key_id not in {ring.active_id, origin} and row["rested"] and not any(map(row.get, _COUNTED)),
         )
         for key_id in (*ring.ids, *sorted(found.keys() - set(ring.ids)))
         for row in [found[key_id]]

@@ -35,6 +35,7 @@ PLATFORM: tuple[SealedTable, ...] = (
 TENANT: tuple[SealedTable, ...] = (
     SealedTable("notification_providers", ("secret_sealed",)),
     SealedTable("recipient_devices", ("target_sealed",)),
+    SealedTable("search_sources", ("secret_sealed",)),
 )
 """In the tenant's database."""
 

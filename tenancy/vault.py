@@ -76,6 +76,7 @@ class MasterRing:
 
     keys: tuple[tuple[str, bytes | None], ...] = field(repr=False)
     service: KeyService | None = field(default=None, repr=False)
+    kept_origin: bytes | None = field(default=None, repr=False)
 
     @property
     def active_id(self) -> str:
@@ -92,9 +93,14 @@ class MasterRing:
         return tuple(key for _, key in self.keys if key is not None)
 
     @property
-    def oldest(self) -> bytes:
-        """The oldest of `own`, which new keys before it do not change."""
-        return self.own[-1]
+    def origin(self) -> bytes:
+        """What stays when keys come and go, for what is derived and lasts: the one that was set apart, or the oldest of `own`."""
+        return self.kept_origin or self.own[-1]
+
+    @property
+    def verifying(self) -> tuple[bytes, ...]:
+        """The keys by which something that lasts may have been signed: the origin, and those of `own`."""
+        return (self.origin, *(key for key in self.own if key != self.origin))
 
     def wrap(self, secret: bytes, place: str) -> tuple[str, bytes]:
         """Seal a data or signing key under the active master key; returns the master key's id and the sealed bytes."""
@@ -170,6 +176,11 @@ def sealed_under(number: int) -> bytes:
 def new_data_key() -> bytes:
     """32 random bytes."""
     return os.urandom(32)
+
+
+def archive_key_place(archive_id: UUID) -> str:
+    """Where the wrapped key of an archive belongs."""
+    return f"archives|{archive_id}"
 
 
 def data_key_place(tenant_id: UUID, version: int) -> str:

@@ -45,7 +45,7 @@ ROOT = Path(__file__).parents[1]
 RUN = "NEXUS_TEST_RUN"
 CLUSTER = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "400"}
 SERVICE_VARIABLES = ("DATABASE_URL", "DATABASE_WEB_URL", "DATABASE_ENGINE_URL", "DATABASE_POOLER_URL", "REDIS_URL", "BROKER_URL", "NEXUS_HOME",
-                     "NEXUS_MASTER_KEYS", "NEXUS_PORT", "FLOWER_PORT", "SMTP_URL", "OPENAI_API_KEY", "ANTHROPIC_API_KEY",
+                     "NEXUS_MASTER_KEYS", "NEXUS_ORIGIN_KEY", "NEXUS_PORT", "FLOWER_PORT", "SMTP_URL", "OPENAI_API_KEY", "ANTHROPIC_API_KEY",
                      "STRIPE_API_KEY", "NEXUS_ENV")  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from flask.json.provider import DefaultJSONProvider
 from config.settings import Settings, SettingsError, current
 from jobs.watch import Watcher
 from tenancy.access import Tenancy
-from web import docs, errors, headers, health, limits, metrics, openapi, tracing
+from web import away, docs, errors, headers, health, limits, metrics, openapi, tracing
 from web.api import blueprints
 from web.body import LimitedRequest
 from web.schemas.base import rfc3339
@@ -74,6 +74,7 @@ def _create(settings: Settings) -> Flask:
     tracing.register(app)
     metrics.register(app, tenancy)
     headers.register(app, settings)
+    away.register(app)
     limits.register(app, settings)
     api = openapi.create_api(app, _version(), settings.base_url)
     api.register_blueprint(health.blueprint)

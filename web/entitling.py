@@ -8,8 +8,9 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from domain.billing.quotas import quotas_left
 from domain.billing.statement import Window
-from domain.billing.subscriptions import ENTITLED, quotas_left
+from domain.billing.subscriptions import ENTITLED
 from domain.billing.timeline import ChargeTerms
 from models.tenant import Meter, Plan, Subscription
 from models.tenant.billing_reads import Measurement, measured

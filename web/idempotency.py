@@ -132,7 +132,7 @@ def idempotent(view: Callable[P, Any]) -> Callable[P, Response]:
         except NexusError as error:
             _run(keyed, _RELEASE if error.status < 500 else _OPEN)
             raise
-        except Exception:
+        except Exception:  # whatever went wrong: nothing is swallowed, and the key must not stay taken
             _run(keyed, _OPEN)
             raise
         if response.status_code >= 400:

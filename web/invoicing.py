@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from flask import Response, make_response
 from sqlalchemy import select
@@ -11,7 +12,9 @@ from sqlalchemy.orm import Session
 
 from domain.billing.documents import Document, DocumentLine, pdf
 from domain.billing.invoices import ACTIONS
-from models.tenant import Invoice, InvoiceLine, PaymentAttempt
+from domain.errors import NotFound
+from models.tenant import Invoice, InvoiceLine, PaymentAttempt, UsageEvent
+from web.pagination import Envelope, Page
 from web.schemas.invoices import InvoiceDetailSchema
 
 
@@ -70,3 +73,20 @@ def document(session: Session, invoice: Invoice) -> Response:
     name = "draft" if invoice.number is None else str(invoice.number)
     response.headers["Content-Disposition"] = f'attachment; filename="invoice-{name}.pdf"'
     return response
+
+
+def line_events(
+    session: Session, invoice: Invoice, line_id: UUID, page: Page
+) -> tuple[Envelope[UsageEvent], dict[str, str]]:
+    """The page of the usage that a line bills. Raises `NotFound` for a line that is not the invoice's."""
+    line = session.get(InvoiceLine, (invoice.tenant_id, line_id))
+    if line is None or line.invoice_id != invoice.id:
+        raise NotFound(f"The invoice has no line {line_id}.")
+    events = select(UsageEvent).where(
+        UsageEvent.tenant_id == invoice.tenant_id, UsageEvent.customer_id == invoice.customer_id,
+        UsageEvent.code == line.code, UsageEvent.timestamp >= line.starts_at, UsageEvent.timestamp < line.ends_at,
+    )  # fmt: skip
+    if page.after is not None:
+        events = events.where(UsageEvent.id < page.after if page.newest_first else UsageEvent.id > page.after)
+    order = UsageEvent.id.desc() if page.newest_first else UsageEvent.id.asc()
+    return page.answer(session.scalars(events.order_by(order).limit(page.fetch_limit)).all())

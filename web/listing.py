@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -22,17 +22,18 @@ def list_rows(
     shown: Callable[[Model], Any] = lambda row: row,
     *,
     owner: UUID | None = None,
+    where: Sequence[ColumnElement[bool]] = (),
 ) -> tuple[Envelope[Any], dict[str, str]]:
     """The envelope and the headers of the page that the loaded `PageQuerySchema` asks for.
 
-    Every filter is named like the column that it must equal. `shown` makes an item of a row; it keeps the `id`. `owner` is
+    Every filter is named like the column that it must equal; `where` holds for every page. `shown` makes an item of a row; it keeps the `id`. `owner` is
     the tenant whose rows they are, where that is not the caller's: the filters must then say which of them the caller may
     see. Raises `InvalidCursor`.
     """
     whose = owner or tenant_id()
     page = read_page(arguments)
     filters = {name: value for name, value in arguments.items() if name not in FILTERED_BY_PAGE}
-    statement = select(model).filter_by(tenant_id=whose, **filters).where(*_beyond(model, page))
+    statement = select(model).filter_by(tenant_id=whose, **filters).where(*where, *_beyond(model, page))
     identifier = _id(model)
     order = identifier.desc() if page.newest_first else identifier.asc()
     with tenancy().session(whose) as session:

@@ -174,6 +174,8 @@ def _errors_of(rule: Rule, method: str, operation: Operation, access: Access | N
         statuses |= {400, 401, 403, 404}
     if access is not None and access.needs_tenant:
         statuses.add(409)  # the tenant may be suspended
+        if _is_job(operation["responses"].get("202", {})):
+            statuses.add(402)  # its plan may allow no more
     if rule.arguments:
         statuses.add(404)
     if method in {"post", "put", "patch", "delete"}:

@@ -48,7 +48,7 @@ class Page:
             return Envelope(items, None), {}
         last = items[-1]
         last_id: UUID = last[id_name] if isinstance(last, Mapping) else getattr(last, id_name)
-        cursor = _write(last_id, self.seal)
+        cursor = write_cursor(last_id, self.seal)
         query = urlencode({**request.args.to_dict(), "cursor": cursor})
         address = f"{tenancy().settings.base_url}{request.path}?{query}"
         return Envelope(items, cursor), {"Link": f'<{address}>; rel="next"'}
@@ -73,24 +73,30 @@ def read_page(arguments: Mapping[str, Any]) -> Page:
     return Page(
         limit=arguments["limit"],
         newest_first=arguments["sort"].startswith("-"),
-        after=None if cursor is None else _read(cursor, seal),
+        after=None if cursor is None else read_cursor(cursor, seal),
         seal=seal,
     )
 
 
 def _seal(filters: Mapping[str, Any]) -> bytes:
-    """The key that authenticates cursors of this list: the platform's oldest master key, bound to the list."""
+    return seal_of(request.path, filters)
+
+
+def seal_of(path: str, filters: Mapping[str, Any]) -> bytes:
+    """The key that authenticates cursors of the caller's list at `path`: the platform's oldest master key, bound to the list."""
     who = g.get("principal")
-    place = [request.path, str(who and (who.tenant_id or who.subject)), sorted(filters.items())]
-    return hmac.digest(tenancy().ring.oldest, b"cursor\0" + json.dumps(place, default=str).encode(), hashlib.sha256)
+    place = [path, str(who and (who.tenant_id or who.subject)), sorted(filters.items())]
+    return hmac.digest(tenancy().ring.origin, b"cursor\0" + json.dumps(place, default=str).encode(), hashlib.sha256)
 
 
-def _write(last: UUID, seal: bytes) -> str:
+def write_cursor(last: UUID, seal: bytes) -> str:
+    """The cursor of the place `last`."""
     mac = hmac.digest(seal, last.bytes, hashlib.sha256)[:_MAC_BYTES]
     return base64.urlsafe_b64encode(last.bytes + mac).rstrip(b"=").decode()
 
 
-def _read(cursor: str, seal: bytes) -> UUID:
+def read_cursor(cursor: str, seal: bytes) -> UUID:
+    """The place that the cursor names. Raises `InvalidCursor`."""
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
@@ -99,7 +105,7 @@ def _read(cursor: str, seal: bytes) -> UUID:
     genuine = len(raw) == _ID_BYTES + _MAC_BYTES and hmac.compare_digest(
         mac, hmac.digest(seal, last, hashlib.sha256)[:_MAC_BYTES]
     )
-    if not genuine or _write(UUID(bytes=last), seal) != cursor:
+    if not genuine or write_cursor(UUID(bytes=last), seal) != cursor:
         raise InvalidCursor(
             "Take the cursor as it came, with the same filters, or begin without one.",
             errors=(FieldError("/query/cursor", "invalid_cursor", "Does not belong to this list."),),

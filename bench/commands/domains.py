@@ -49,6 +49,24 @@ def streams(clients: int) -> None:
     report.keep({"streams": found})
 
 
+@click.command("search-sources")
+@click.option("--searches", default=200, show_default=True, help="Searches, one after the other.")
+def search_sources(searches: int) -> None:
+    """A search over five HTTP sources beside the slowest of them asked directly: what the platform adds."""
+    from bench import search_sources as benchmark
+    from bench.ground import ground
+
+    with ground() as servers, Progress(console=report.console, transient=True) as progress:
+        found = benchmark.measure(servers, searches, progress)
+    report.show(
+        f"{searches:,} searches over {len(benchmark.DELAYS_MS)} sources that take {', '.join(map(str, benchmark.DELAYS_MS))} ms",
+        ("seconds", "p50", "p95"),
+        [(name, found[name]["p50"], found[name]["p95"]) for name in ("slowest", "search", "added")],
+    )
+    report.console.print(f"searches that were not answered by every source: {found['partial']}")
+    report.keep({"search_sources": found})
+
+
 @click.command()
 @click.option("--subscriptions", default=10_000, show_default=True, help="Subscriptions that are due at once.")
 @click.option("--events", default=1_000_000, show_default=True, help="Usage events that are summed.")
@@ -64,6 +82,33 @@ def billing(subscriptions: int, events: int, webhooks: int) -> None:
             ("ratio", found["ratio"]), (f"{events:,} usage events summed", found["usage"]["seconds"]),
             ("memory for that, MiB", found["usage"]["grown_mib"])]  # fmt: skip
     report.show(f"billing {subscriptions:,} subscriptions due at once, seconds", ("part", "value"), rows)
-    answered = [(name, seconds * 1e3) for name, seconds in found["webhooks"]["seconds"].items()]
-    report.show(f"milliseconds until a webhook is answered, {benchmark.SENDERS} senders", ("spread", "ms"), answered)
+    paced, pressed = found["webhooks"], found["webhooks"]["pressed"]
+    answered = [(name, *(each["seconds"][name] * 1e3 for each in (paced, pressed))) for name in ("p50", "p95", "p99")]
+    rates = (
+        f"{benchmark.SENDERS / benchmark.PAUSE:.0f} a second",
+        f"as fast as it goes, {pressed['rate']:.0f} a second",
+    )
+    report.show(f"ms until a webhook is answered, {benchmark.SENDERS} senders", ("spread", *rates), answered)
+    report.console.print(f"processor time of the API for each: {pressed['processor_seconds_each'] * 1e3:.2f} ms")
     report.keep({"billing": found})
+
+
+@click.command()
+@click.option("--documents", default=100_000, show_default=True, help="Of one tenant; others share its database.")
+@click.option("--questions", default=200, show_default=True, help="Each asked in every way, one way after another.")
+def search(documents: int, questions: int) -> None:
+    """Searches of documents by words and by meaning beside the same SQL by hand, and the recall of filtered ones."""
+    from bench import search as benchmark
+    from bench.ground import ground
+
+    with ground() as servers, Progress(console=report.console, transient=True) as progress:
+        found = benchmark.measure(servers, documents, questions, progress)
+    report.show(
+        f"milliseconds for a search of {documents:,} documents in a shared database",
+        ("way", "p50", "p95"),
+        [(name, each["p50"] * 1e3, each["p95"] * 1e3) for name, each in found["seconds"].items()],
+    )
+    report.console.print(f"recall of the {benchmark.NEAREST} nearest at 1 in {benchmark.RARE}: {found['recall']:.3f}")
+    report.console.print(f"documents stored in a second, with their words: {found['stored_per_second']:,.0f}")
+    report.console.print(f"MiB: {', '.join(f'{name} {size:,.0f}' for name, size in found['mib'].items())}")
+    report.keep({"search": found})

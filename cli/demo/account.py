@@ -13,8 +13,10 @@ TENANT_NAME = "Demo"
 SCOPES = (
     "job:create", "job:read", "job:cancel", "notification:create", "notification:read", "notification:update",
     "notification_template:create", "notification_template:read", "completion:create",
-    "completion:read", "search:create", "search:read", "document:create", "document:read", "plan:create", "plan:read",
+    "completion:read", "search:create", "search:read", "search_source:create", "search_source:read",
+    "search_source:delete", "document:create", "document:read", "plan:create", "plan:read",
     "customer:create", "customer:read", "subscription:create", "subscription:read", "invoice:read",
+    "meter:create", "meter:read", "usage_event:create", "payment_method:create",
 )  # fmt: skip
 """What the demo's key may do: what the demo does."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.credentials import local_url
+from cli.demo import almanac
 from cli.demo.state import DemoState
 from cli.embedded.platform import running_environment
 from cli.embedded.supervisor import is_ready, local_host
@@ -47,13 +48,22 @@ def place(settings: Settings, state: DemoState) -> Iterator[Place]:
         home,
         port=_port(settings.host, settings.port),
         flower_port=_port(settings.host, settings.flower_port),
-        environment={"NEXUS_BILLING_TICK_SECONDS": "1", **_preset_administrator(settings, state)},
+        environment={
+            "NEXUS_BILLING_TICK_SECONDS": "1",
+            **_local_sources(settings),
+            **_preset_administrator(settings, state),
+        },
     )
     process.start(READY_SECONDS)
     try:
         yield Place(process.base_url, process.flower_url, home, process.environment, is_ours=True)
     finally:
         process.stop()
+
+
+def _local_sources(settings: Settings) -> Mapping[str, str]:
+    """The demo's search source stands on this machine."""
+    return {} if settings.search_private_networks else {almanac.NETWORKS: almanac.LOOPBACK}
 
 
 def administrator(settings: Settings, state: DemoState) -> tuple[str, str] | None:

@@ -1,7 +1,8 @@
-"""Documents, and a search that asks documents and messages at once."""
+"""Documents, and a search that asks documents, messages and an HTTP source at once."""
 
 from __future__ import annotations
 
+from cli.demo import almanac
 from cli.demo.stage import PartFailed, Stage
 
 QUERY = "harbour"
@@ -23,7 +24,8 @@ def federate(stage: Stage) -> str:
         document = {"title": title, "body": body, "language": language, "url": f"https://example.com/{name}"}
         client.send("PUT", f"/api/v1/search/documents/demo-{name}", body=document)
     stage.tell(f"{len(DOCUMENTS)} documents stored, searching")
-    answer = client.post("/api/v1/search", {"q": QUERY, "limit": 20, "timeout_ms": 10_000})
+    with almanac.registered(stage, client) as reachable:
+        answer = client.post("/api/v1/search", {"q": QUERY, "limit": 20, "timeout_ms": 10_000})
     late = [f"{source['name']} {source['status']}" for source in answer["sources"] if source["status"] != "ok"]
     if answer["partial"] or late:
         raise PartFailed(f"the answer is partial: {', '.join(late)}")
@@ -33,5 +35,7 @@ def federate(stage: Stage) -> str:
         raise PartFailed(f"{QUERY!r} did not find {', '.join(missing)}")
     if not any(hit["source"] == "messages" for hit in answer["hits"]):
         raise PartFailed(f"{QUERY!r} did not find the message")
+    if reachable and almanac.ENTRY["id"] not in ids:
+        raise PartFailed(f"{QUERY!r} did not find the almanac's entry")
     counts = ", ".join(f"{source['name']} {source['hits']} in {source['took_ms']} ms" for source in answer["sources"])
     return f"{len(answer['hits'])} hits for {QUERY!r} ({counts}); best: {answer['hits'][0]['title']}"

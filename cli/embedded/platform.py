@@ -14,9 +14,9 @@ from cli.embedded.postgres import SETTINGS, EmbeddedPostgres
 from cli.embedded.process import RUN_ID_VARIABLE
 from cli.embedded.revival import Revival
 from cli.embedded.run import Run, is_running
-from cli.embedded.secrets import secret
+from cli.embedded.secrets import kept, secret
 from cli.embedded.valkey import EmbeddedValkey
-from config.settings import Settings
+from config.settings import Settings, oldest_local_key
 from domain.connections import needed
 
 _SPARE_CONNECTIONS = 10
@@ -60,6 +60,7 @@ class EmbeddedPlatform:
             "REDIS_URL": settings.redis_url,
             "BROKER_URL": settings.broker_url or settings.redis_url,
             "NEXUS_MASTER_KEYS": settings.master_keys,
+            "NEXUS_ORIGIN_KEY": settings.origin_key,
             "FLOWER_PASSWORD": settings.flower_password,
             "STRIPE_WEBHOOK_SECRET": settings.stripe_webhook_secret,
         }
@@ -79,6 +80,11 @@ class EmbeddedPlatform:
             for name in ("NEXUS_MASTER_KEYS", "FLOWER_PASSWORD", "STRIPE_WEBHOOK_SECRET"):
                 if name not in environment:
                     environment[name] = secret(self.home, name)
+            if settings.origin_key is None:
+                # The accounts of the home's own server stay what they are, whichever master keys come and go.
+                environment["NEXUS_ORIGIN_KEY"] = kept(
+                    self.home, "NEXUS_ORIGIN_KEY", oldest_local_key(environment["NEXUS_MASTER_KEYS"])
+                )
         self.environment = environment
         write_private(self.home.run / "environment.json", json.dumps(environment, indent=1))
         return environment

@@ -27,9 +27,15 @@ GENERATORS: dict[str, Callable[[], str]] = {
 }
 
 
+def kept(home: Home, name: str, first: str) -> str:
+    """The secret `name` of this home, which is `first` at the first call and stays that."""
+    path = home.secrets / name
+    if not path.exists():
+        write_private(path, first)
+    return path.read_text(encoding="utf-8")
+
+
 def secret(home: Home, name: str) -> str:
     """The secret `name` of this home, drawn at the first call. Files are 0600 in a directory of 0700."""
     path = home.secrets / name
-    if not path.exists():
-        write_private(path, GENERATORS[name]())
-    return path.read_text(encoding="utf-8")
+    return path.read_text(encoding="utf-8") if path.exists() else kept(home, name, GENERATORS[name]())

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from domain.billing.timeline import PlanTerms
 from domain.errors import FieldError, IllegalTransition, InvalidPayload
@@ -44,11 +42,3 @@ def check_change(now: PlanTerms, then: PlanTerms) -> None:
         if getattr(now, name) != getattr(then, name):
             fault = FieldError("/plan_id", "incompatible_plan", f"Has another {meaning} than the present plan.")
             raise InvalidPayload(f"The plan has another {meaning}; subscribe to it anew.", errors=(fault,))
-
-
-def quotas_left(quotas: Mapping[str, Any], used: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """For each quota of a plan: what it is, what is used and whether that is more than it."""
-    return {
-        code: {"limit": limit, "used": str(used.get(code, 0)), "exceeded": used.get(code, 0) > limit}
-        for code, limit in quotas.items()
-    }

@@ -13,7 +13,7 @@ MOST_NESTED = 10
 def check_within(held: Collection[str], concerned: Iterable[str], what: str) -> None:
     """Raise `PermissionDenied` unless the caller holds every permission that `what` is about.
 
-    Without it, whoever may change roles or groups could make themselves owner.
+    Without it, whoever may change members, roles or groups could make themselves owner, or throw the owner out.
     """
     lacking = sorted(set(concerned) - set(held))
     if lacking:

@@ -16,6 +16,7 @@ CATALOG: dict[str, tuple[str, ...]] = {
     "completion": ("create", "read"),
     "llm_config": ("read", "update"),
     "search": ("create", "read"),
+    "search_source": ("create", "read", "update", "delete"),
     "document": ("create", "read", "delete"),
     "plan": ("create", "read"),
     "meter": ("create", "read"),

@@ -20,9 +20,9 @@ PLATFORM_ACCOUNT = UUID(int=0)
 _MAC_BYTES = 16
 
 
-def link_key(oldest_master_key: bytes, purpose: Purpose) -> bytes:
-    """The key that signs links of that purpose, made of the platform's oldest master key."""
-    return hmac.digest(oldest_master_key, f"notifications.{purpose}".encode(), hashlib.sha256)
+def link_key(origin: bytes, purpose: Purpose) -> bytes:
+    """The key that signs links of that purpose, made of the platform's origin."""
+    return hmac.digest(origin, f"notifications.{purpose}".encode(), hashlib.sha256)
 
 
 def write_token(key: bytes, tenant_id: UUID, named: UUID) -> str:

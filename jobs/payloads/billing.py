@@ -59,6 +59,12 @@ class UsageCollectSchema(Schema):
     """Collect what the platform's tenants have used."""
 
 
+class UsageRelaySchema(Schema):
+    """Pass on what the tenant's own database has metered."""
+
+    tenant_id = fields.UUID(required=True)
+
+
 class WebhookProcessSchema(Schema):
     """A verified event of a payment provider, as it was sent."""
 

@@ -15,6 +15,7 @@ from models.platform.job_families import JobDependency, JobWait
 from models.platform.jobs import Job, JobKey
 from models.platform.login_throttles import LoginThrottle
 from models.platform.memberships import Membership, MembershipRole, Role, RolePermission
+from models.platform.plan_allowances import PlanAllowance
 from models.platform.schedules import Schedule
 from models.platform.second_factors import SecondFactor
 from models.platform.sessions import RefreshToken, Session
@@ -29,7 +30,7 @@ __all__ = [
     "ApiKey", "AuditAnchor", "AuditEntry", "AuditSeal", "AuditUnsealed", "DispatchPause", "ErasureCertificate",
     "Event", "ExternalEvent", "FleetFailure", "FleetWave", "Group", "GroupMember", "GroupRole", "IdempotentRequest",
     "IdentityLink", "Invitation", "Job", "JobDependency", "JobKey", "JobWait", "KindRuntime", "Leader",
-    "LoginThrottle", "MasterKey", "Membership", "MembershipRole", "Permission", "PlatformBase", "QueueBacklog",
+    "LoginThrottle", "MasterKey", "Membership", "MembershipRole", "Permission", "PlanAllowance", "PlatformBase", "QueueBacklog",
     "RefreshToken", "Role", "RolePermission", "Schedule", "SecondFactor", "Session", "SigningKey", "Tenant",
     "TenantArchive", "TenantKey", "TenantLimits", "TenantQuotas", "TenantRuntime", "TenantUsage", "User",
     "WebhookAttempt", "WebhookDelivery", "WebhookEndpoint", "Worker", "WorkerJobs",

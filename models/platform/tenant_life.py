@@ -10,17 +10,22 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Created, Identified, Owned, PlatformBase
 
+WrappedKey = bytes
+"""By another name, since the table has a column `bytes`."""
+
 
 class TenantArchive(Owned, Created, PlatformBase):
     """An archive in the tenant's bucket, made by `export` or `backup`, or brought by `upload`.
 
-    `source_tenant_id` is whose data it holds and `taken_at` the moment of it. `bytes` and `sha256` are the file's.
+    `source_tenant_id` is whose data it holds and `taken_at` the moment of it. `bytes` and `sha256` are the file's. `wrapped` is
+    the archive's own key under the master key `master_key_id`: the file names the one of its time, this one is rewrapped.
     """
 
     __tablename__ = "tenant_archives"
     __table_args__ = (
         CheckConstraint("kind IN ('export', 'backup', 'upload')", name="kind"),
         CheckConstraint("state IN ('writing', 'ready')", name="state"),
+        CheckConstraint("(master_key_id IS NULL) = (wrapped IS NULL)", name="wrapped"),
         ForeignKeyConstraint(["tenant_id"], ["tenants.id"], ondelete="CASCADE"),
     )
 
@@ -34,6 +39,8 @@ class TenantArchive(Owned, Created, PlatformBase):
     objects: Mapped[int | None] = mapped_column(BigInteger)
     taken_at: Mapped[datetime | None]
     created_by: Mapped[str]
+    master_key_id: Mapped[str | None]
+    wrapped: Mapped[WrappedKey | None]
 
 
 class TenantQuotas(PlatformBase):
@@ -41,7 +48,8 @@ class TenantQuotas(PlatformBase):
 
     __tablename__ = "tenant_quotas"
     __table_args__ = tuple(
-        CheckConstraint(f"{name} >= 0", name=name) for name in ("jobs_per_day", "storage_bytes", "members", "api_keys")
+        CheckConstraint(f"{name} >= 0", name=name)
+        for name in ("jobs_per_day", "storage_bytes", "members", "api_keys", "schedules")
     )
 
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"), primary_key=True)
@@ -49,6 +57,7 @@ class TenantQuotas(PlatformBase):
     storage_bytes: Mapped[int | None] = mapped_column(BigInteger)
     members: Mapped[int | None] = mapped_column(BigInteger)
     api_keys: Mapped[int | None] = mapped_column(BigInteger)
+    schedules: Mapped[int | None] = mapped_column(BigInteger)
     version: Mapped[int] = mapped_column(server_default="1")
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_by: Mapped[str]

@@ -3,15 +3,16 @@
 from models.base import TenantBase
 from models.tenant.api_call_logs import ApiCallLog
 from models.tenant.applied_jobs import AppliedJob
+from models.tenant.audit_outbox import AuditNote
 from models.tenant.billing import Balance, Customer, Plan, Subscription, SubscriptionChange
-from models.tenant.documents import Document
+from models.tenant.documents import Document, DocumentEmbedding, DocumentWord, SearchIndexing
 from models.tenant.invoices import CreditNote, CreditNoteCounter, Invoice, InvoiceCounter, InvoiceLine
 from models.tenant.llm import LlmBudget, LlmMinute, LlmOpenCall, LlmPrice
 from models.tenant.messages import Message, MessageAttempt, MessageEvent
+from models.tenant.metering import MeteredUsage
 from models.tenant.notifications import (
     Broadcast,
     BroadcastBatch,
-    MeteredUsage,
     NotificationProvider,
     NotificationSettings,
     Suppression,
@@ -20,14 +21,53 @@ from models.tenant.notifications import (
 )
 from models.tenant.payments import Payment, PaymentAttempt, PaymentMethod
 from models.tenant.recipients import Recipient, RecipientDevice
-from models.tenant.searches import Search, SearchResult
+from models.tenant.searches import Search, SearchResult, SearchSource
 from models.tenant.usage import Charge, Meter, UsageCursor, UsageEvent
 
 __all__ = [
-    "ApiCallLog", "AppliedJob", "Balance", "Broadcast", "BroadcastBatch", "Charge", "CreditNote", "CreditNoteCounter", "Customer",
-    "Document", "Invoice", "InvoiceCounter", "InvoiceLine", "LlmBudget", "LlmMinute", "LlmOpenCall", "LlmPrice",
-    "Message", "MessageAttempt", "MessageEvent", "Meter", "MeteredUsage", "NotificationProvider",
-    "NotificationSettings", "Payment", "PaymentAttempt", "PaymentMethod", "Plan", "Recipient", "RecipientDevice",
-    "Search", "SearchResult", "Subscription", "SubscriptionChange", "Suppression", "Template", "TemplateVersion",
-    "TenantBase", "UsageCursor", "UsageEvent",
-]  # fmt: skip
+    "ApiCallLog",
+    "AppliedJob",
+    "AuditNote",
+    "Balance",
+    "Broadcast",
+    "BroadcastBatch",
+    "Charge",
+    "CreditNote",
+    "CreditNoteCounter",
+    "Customer",
+    "Document",
+    "DocumentEmbedding",
+    "DocumentWord",
+    "Invoice",
+    "InvoiceCounter",
+    "InvoiceLine",
+    "LlmBudget",
+    "LlmMinute",
+    "LlmOpenCall",
+    "LlmPrice",
+    "Message",
+    "MessageAttempt",
+    "MessageEvent",
+    "Meter",
+    "MeteredUsage",
+    "NotificationProvider",
+    "NotificationSettings",
+    "Payment",
+    "PaymentAttempt",
+    "PaymentMethod",
+    "Plan",
+    "Recipient",
+    "RecipientDevice",
+    "Search",
+    "SearchIndexing",
+    "SearchResult",
+    "SearchSource",
+    "Subscription",
+    "SubscriptionChange",
+    "Suppression",
+    "Template",
+    "TemplateVersion",
+    "TenantBase",
+    "UsageCursor",
+    "UsageEvent",
+]

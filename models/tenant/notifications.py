@@ -1,4 +1,4 @@
-"""How a tenant notifies: its defaults and providers, templates, suppressions, broadcasts, and what was used."""
+"""How a tenant notifies: its defaults and providers, templates, suppressions and broadcasts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from uuid import UUID
 
 from sqlalchemy import (
     ARRAY,
-    BigInteger,
     CheckConstraint,
     ForeignKeyConstraint,
     Index,
@@ -143,19 +142,3 @@ class BroadcastBatch(Owned, Created, TenantBase):
     recipients: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default=text("'{}'"))
     messages: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default=text("'{}'"))
     marked_at: Mapped[datetime | None]
-
-
-class MeteredUsage(Owned, TenantBase):
-    """Something used that may be billed, once for each source: `message.email` for the message `source_id`."""
-
-    __tablename__ = "metered_usage"
-    __table_args__ = (
-        UniqueConstraint("tenant_id", "code", "source_id"),
-        Index("ix_metered_usage_occurred_at", "tenant_id", "code", "occurred_at"),
-    )
-
-    code: Mapped[str]
-    quantity: Mapped[int] = mapped_column(BigInteger)
-    source_kind: Mapped[str]
-    source_id: Mapped[UUID]
-    occurred_at: Mapped[datetime] = mapped_column(server_default=func.now())

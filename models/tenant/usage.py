@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, Numeric, UniqueConstraint, text
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from domain.ids import new_id
 from models.base import Created, Owned, TenantBase
 
 
@@ -80,3 +82,12 @@ class UsageCursor(TenantBase):
     tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
     source: Mapped[str] = mapped_column(primary_key=True)
     until: Mapped[datetime]
+
+
+def record_usage(session: Session, tenant_id: UUID, events: Sequence[Mapping[str, Any]]) -> int:
+    """Insert usage events, each `transaction_id` once for ever; returns how many were new."""
+    if not events:
+        return 0
+    rows = [{"tenant_id": tenant_id, "id": new_id(), **event} for event in events]
+    known = insert(UsageEvent).on_conflict_do_nothing().returning(UsageEvent.id)
+    return len(session.scalars(known, rows).all())

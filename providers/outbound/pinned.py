@@ -38,7 +38,7 @@ class PinnedBackend(httpcore2.NetworkBackend):
         """Connect to the first address that answers; the name is not looked up again. Raises `Transient`."""
         addresses = resolve(host, port)
         if any(is_refused(address, self._scheme, self._allowed) for address in addresses):
-            raise Transient("The name leads to an address that webhooks may not reach.", code="address_refused")
+            raise Transient("The name leads to an address that tenants may not reach.", code="address_refused")
         for number, address in enumerate(addresses, 1):
             try:
                 stream = self._below.connect_tcp(str(address), port, left(self._ends))

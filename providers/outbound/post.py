@@ -6,6 +6,7 @@ import ssl
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from domain.destinations import Destination, Network
 from domain.errors import Transient
@@ -45,7 +46,7 @@ def post(
     from providers.outbound.pinned import PinnedBackend
 
     backend = PinnedBackend(destination.scheme, allowed, time.monotonic() + timeout)
-    context = ssl_context or ssl.create_default_context()
+    context = ssl_context or _trusted()
     try:
         with (
             httpcore2.ConnectionPool(ssl_context=context, network_backend=backend, max_connections=1) as pool,
@@ -64,6 +65,12 @@ def post(
         raise kind("The connection failed.", code="connection_failed") from None
     except httpcore2.ProtocolError:
         raise Transient("The answer is not HTTP.", code="malformed_answer") from None
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The system's authorities, read once: that takes longer than a quick receiver's whole answer."""
+    return ssl.create_default_context()
 
 
 def _beginning(chunks: Iterable[bytes], limit: int) -> bytes:

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, func, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from domain.errors import Transient
@@ -22,7 +23,7 @@ from models.tenant import Subscription
 from models.tenant.billing_reads import is_billed
 from tasks.billing.due import refresh_due
 from tasks.billing.following import follow_up
-from tasks.billing.invoicing import bill
+from tasks.billing.invoicing import UNBILLABLE, bill
 
 PAGE = 500
 """Subscriptions that are billed in one transaction."""
@@ -76,10 +77,8 @@ def _catch_up(context: JobContext, ids: Sequence[UUID], until: datetime, failed:
         left = [each for each in ids if each not in failed]
         try:
             found = _bill(context, left, until, failed)
-        except Transient:
-            raise
-        except Exception:
-            # Something that only the database noticed. One by one, whatever is wrong with one, the others are billed.
+        except (*UNBILLABLE, SQLAlchemyError):
+            # Something in one of them that is read or written for all. One by one, the others are billed.
             context.log.exception("billing.page_failed", subscriptions=len(left))
             return invoices + sum(_alone(context, each, until, failed) for each in left)
         if found is None:
@@ -93,9 +92,7 @@ def _alone(context: JobContext, id: UUID, until: datetime, failed: set[UUID]) ->
         context.check()
         try:
             found = _bill(context, [id], until, failed)
-        except Transient:
-            raise
-        except Exception:
+        except (*UNBILLABLE, SQLAlchemyError):
             context.log.exception("billing.subscription_failed", subscription_id=str(id))
             failed.add(id)
             break

@@ -17,6 +17,7 @@ from domain.billing.invoices import balanced
 from domain.billing.periods import Period
 from domain.billing.statement import Billed, Key, StatementLine, compose
 from domain.billing.timeline import Phase, PlanTerms, phase_at
+from domain.errors import InvalidPayload
 from domain.ids import new_id
 from models.tenant import Customer, Invoice, InvoiceLine, PaymentMethod, Subscription
 from models.tenant.balances import Balances
@@ -31,6 +32,13 @@ UPDATE subscriptions s SET state = n.state, periods_billed = n.periods, next_cyc
               CAST(:canceled AS timestamptz[])) AS n (id, state, periods, due, canceled)
  WHERE s.tenant_id = :tenant_id AND s.id = n.id
 """)
+
+
+UNBILLABLE = (ArithmeticError, InvalidPayload, LookupError, TypeError, ValueError)
+"""What a subscription raises whose own data make no sense: a zone that is none, terms that are none, sums beyond all bounds.
+
+The others are billed all the same. Anything else is wrong with all of them, or with us, and is the job's to raise.
+"""
 
 
 @dataclass(slots=True)
@@ -74,7 +82,7 @@ def bill(session: Session, tenant_id: UUID, claimed: Sequence[Subscription], unt
         try:
             each.lines = compose(each.cycle.statement, each.usage, each.billed)
             sum_fits(each.lines)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one subscription, the others are billed
+        except UNBILLABLE as error:
             result.failures[each.row.id] = error
             continue
         composed.append(each)
@@ -109,7 +117,7 @@ def _due_cycles(
         customer = customers[row.customer_id]
         try:
             cycle = next_cycle(course_of(row, phases[row.id], customer.timezone))
-        except Exception as error:  # noqa: BLE001 - as above
+        except UNBILLABLE as error:
             result.failures[row.id] = error
             continue
         begun = row.state == "trialing" and row.anchor_at <= until

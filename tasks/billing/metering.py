@@ -3,11 +3,17 @@
 Jobs that succeeded are read in the order in which they finished, from a little before where the last run stopped: a job
 whose transaction was slow is not passed over, and one that is read twice is one event, since its id is the transaction's.
 Each event points at its job, so that an invoice line opens to the jobs that it bills.
+
+What a tenant's own database has metered (messages, completions, searches) is passed on by a `usage.relay` job for each tenant
+in which jobs have ended since, so a database that is down holds up nobody else. Once a day every tenant has one.
+
+What the tenants may use by their plans is renewed at the end (`tasks.billing.allowances`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, LiteralString
@@ -16,18 +22,23 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
-from domain.errors import NexusError
-from domain.ids import new_id, parse_id
+from domain.errors import NexusError, UniqueKeyTaken
+from domain.ids import parse_id
 from jobs.context import JobContext
 from jobs.handlers import handles
 from jobs.kinds import KINDS
+from jobs.submit import NewJob, submit
 from models.tenant import Customer, UsageCursor, UsageEvent
+from models.tenant.usage import record_usage
+from tasks.billing.allowances import refresh_allowances
 from tenancy.database import Row
 
-CODES = {"notification.deliver": "messages", "completion.create": "completions", "search.query": "searches"}
+CODES = {"search.query": "searches"}
 """Beside `jobs`, which counts each job that a tenant may submit."""
 OVERLAP = timedelta(minutes=10)
 FIRST_LOOK = timedelta(days=1)
+LAG = timedelta(minutes=3)
+"""How long a tenant is looked at after its last job: another run's relay may have been under way when that one ended."""
 _PAGE = 2000
 
 _FINISHED: LiteralString = """
@@ -35,6 +46,13 @@ SELECT id, tenant_id, kind, finished_at FROM jobs
  WHERE state = 'succeeded' AND tenant_id = ANY(%(tenants)s) AND kind = ANY(%(kinds)s)
    AND (finished_at, id) > (%(since)s, %(after)s::uuid) AND finished_at <= %(until)s
  ORDER BY finished_at, id LIMIT %(limit)s
+"""
+
+
+_ACTIVE: LiteralString = """
+SELECT DISTINCT tenant_id FROM jobs
+ WHERE state IN ('succeeded', 'failed', 'cancelled') AND tenant_id = ANY(%(tenants)s)
+   AND finished_at > %(since)s AND finished_at <= %(until)s
 """
 
 
@@ -46,16 +64,21 @@ def collect_usage(context: JobContext, payload: Mapping[str, Any]) -> Mapping[st
     customers = _customers(context)
     events = 0
     if customers:
-        for page in _finished(context, list(customers), _since(context, now), now):
+        since = _since(context, now)
+        for page in _finished(context, list(customers), since, now):
             events += _insert(context, [event for row in page for event in _of_job(row, customers)])
-        events += _insert(context, list(_storage(context, customers, now)))
+        stored = list(_storage(context, customers, now))
+        events += _insert(context, stored)
+        measured = {UUID(event["source_id"]) for event in stored}
+        _relay(context, _active(context, list(customers), since, now) | measured)
+    quotas = refresh_allowances(context, customers, now)
     with context.session() as session:
         row = {"tenant_id": context.tenant_id, "source": "jobs", "until": now}
         moved = insert(UsageCursor).values(row)
         session.execute(
             moved.on_conflict_do_update(index_elements=["tenant_id", "source"], set_={"until": moved.excluded.until})
         )
-    return {"customers": len(customers), "events": events}
+    return {"customers": len(customers), "events": events, "quotas": quotas}
 
 
 def _customers(context: JobContext) -> dict[UUID, UUID]:
@@ -125,10 +148,24 @@ def _storage(context: JobContext, customers: Mapping[UUID, UUID], now: datetime)
         }  # fmt: skip
 
 
+def _active(context: JobContext, tenants: list[UUID], since: datetime, until: datetime) -> set[UUID]:
+    """The tenants in which jobs have ended since the last run, of whatever kind: they may have metered something."""
+    parameters = {"tenants": tenants, "since": since + OVERLAP - LAG, "until": until}
+    return {row["tenant_id"] for row in context.tenancy.platform.fetch(_ACTIVE, parameters)}
+
+
+def _relay(context: JobContext, tenants: Iterable[UUID]) -> None:
+    """Have what these tenants metered passed on. One whose relay is under way will be looked at again by the next run."""
+    for tenant_id in tenants:
+        context.check()
+        job = NewJob(
+            kind="usage.relay", payload={"tenant_id": str(tenant_id)}, principal=context.principal,
+            unique_key=f"relay:{tenant_id}",
+        )  # fmt: skip
+        with contextlib.suppress(UniqueKeyTaken):
+            submit(context.tenancy, job)
+
+
 def _insert(context: JobContext, events: Sequence[Mapping[str, Any]]) -> int:
-    if not events:
-        return 0
-    rows = [{"tenant_id": context.tenant_id, "id": new_id(), **event} for event in events]
     with context.session() as session:
-        known = insert(UsageEvent).on_conflict_do_nothing().returning(UsageEvent.id)
-        return len(session.scalars(known, rows).all())
+        return record_usage(session, context.tenant_id, events)

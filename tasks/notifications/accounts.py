@@ -39,7 +39,7 @@ def accounts_for(
 
 def callback_url(context: JobContext, account_id: UUID = PLATFORM_ACCOUNT) -> str:
     """Where a provider reports what became of messages that went by the account."""
-    key = link_key(context.tenancy.ring.own[-1], "callback")
+    key = link_key(context.tenancy.ring.origin, "callback")
     token = write_token(key, context.tenant_id, account_id)
     return f"{context.settings.base_url}/api/v1/notifications/callbacks/{token}"
 

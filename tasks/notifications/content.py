@@ -126,7 +126,7 @@ def template_data(payload: Mapping[str, Any], recipient: Recipient | None, unsub
 
 def unsubscribe_url(context: JobContext, message_id: UUID) -> str:
     """Where the message's recipient unsubscribes."""
-    key = link_key(context.tenancy.ring.own[-1], "unsubscribe")
+    key = link_key(context.tenancy.ring.origin, "unsubscribe")
     token = write_token(key, context.tenant_id, message_id)
     return f"{context.settings.base_url}/api/v1/notifications/unsubscribe/{token}"
 

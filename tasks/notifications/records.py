@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from domain.errors import JobError, UnknownOutcome
 from domain.ids import new_id
 from domain.notifications.delivery import FORWARD, PastAttempt, Send, Settled, next_step
-from models.tenant import Message, MessageAttempt, MeteredUsage, Suppression
+from models.tenant import Message, MessageAttempt, Suppression, metering
 from providers.accounts import Account
 from providers.messages import SentMessage
 
@@ -104,14 +104,7 @@ def move(session: Session, tenant_id: UUID, message_id: UUID, status: str, **val
 
 def meter(session: Session, tenant_id: UUID, channel: str, message_ids: Sequence[UUID]) -> None:
     """Count messages as used, each once, in the transaction that says they were sent."""
-    if not message_ids:
-        return
-    rows = [
-        {"tenant_id": tenant_id, "id": new_id(), "code": f"message.{channel}", "quantity": 1, "source_kind": "message",
-         "source_id": message_id}
-        for message_id in message_ids
-    ]  # fmt: skip
-    session.execute(insert(MeteredUsage).values(rows).on_conflict_do_nothing())
+    metering.meter(session, tenant_id, f"message.{channel}", "message", message_ids)
 
 
 def suppress(session: Session, message: Message, address: str, reason: str) -> None:

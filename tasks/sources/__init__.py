@@ -1,28 +1,35 @@
-"""Where a search looks: one module per source, each found here by its name."""
+"""Where a search looks: one module per source of the platform's own, each found here by its name, and one for tenants' own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy.orm import Session
+from domain.search.query import Found, Query
+from jobs.context import JobContext
+from tasks.sources import documents, invoices, messages, users
 
-from domain.search.fusion import Hit
-from tasks.sources import documents, messages
+Find = Callable[[JobContext, Query, datetime], Found]
+"""Takes the searching job's context, what is asked and until when; gives hits best first. Raises `Unanswered`.
 
-Find = Callable[[Session, str, int], list[Hit]]
-"""Takes a session of the tenant's, the question and how many hits are wanted; gives them best first."""
+It opens its own sessions, so that none is open while it waits for another server.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """`permission` is what a caller needs beside that to search, because the source shows another resource's rows."""
+    """A source of the platform's own; `domain.search.sources.OWN` says who may search it. A search with filters passes over one
+    that is not `filterable`.
+    """
 
     find: Find
-    permission: str | None = None
+    filterable: bool = False
 
 
 SOURCES: Mapping[str, Source] = {
-    "documents": Source(documents.find),
-    "messages": Source(messages.find, "notification:read"),
+    "documents": Source(documents.find, filterable=True),
+    "messages": Source(messages.find),
+    "invoices": Source(invoices.find),
+    "users": Source(users.find),
 }

@@ -29,6 +29,20 @@ WITH RECURSIVE within AS (
 """
 """For a statement that has a membership `m`: the groups that it is in, and those above them."""
 
+PERMISSIONS: LiteralString = f"""
+ARRAY({GROUPS_OF}
+      SELECT DISTINCT p.permission FROM role_permissions p
+       WHERE p.tenant_id = m.tenant_id AND p.role_id IN (
+             SELECT r.role_id FROM membership_roles r WHERE r.tenant_id = m.tenant_id AND r.user_id = m.user_id
+              UNION ALL
+             SELECT r.role_id FROM within w JOIN group_roles r ON r.tenant_id = m.tenant_id AND r.group_id = w.group_id))
+"""
+"""Of the membership `m`: by the member's roles, by those of the member's groups, and by those of the groups above them."""
+
+_OF_MEMBER: LiteralString = f"""
+SELECT {PERMISSIONS} FROM memberships m WHERE m.tenant_id = %(tenant_id)s AND m.user_id = %(user_id)s
+"""
+
 _UPWARDS: LiteralString = """
 WITH RECURSIVE upwards AS (
     SELECT id, parent_id, 0 AS level FROM groups WHERE tenant_id = %(tenant_id)s AND id = %(group_id)s
@@ -51,8 +65,19 @@ SELECT DISTINCT p.permission FROM upwards u
 def changing(platform: Database, tenant_id: UUID) -> Iterator[Session]:
     """A transaction in the tenant, alone among those that change roles, groups, permissions and members."""
     with platform.session(tenant_scope(tenant_id)) as session:
-        session.connection().exec_driver_sql(_QUEUE_UP, {"tenant_id": tenant_id})
+        queue_up(session, tenant_id)
         yield session
+
+
+def queue_up(session: Session, tenant_id: UUID) -> None:
+    """Go on alone among those transactions, until this one ends."""
+    session.connection().exec_driver_sql(_QUEUE_UP, {"tenant_id": tenant_id})
+
+
+def permissions_of_member(session: Session, tenant_id: UUID, user_id: UUID) -> frozenset[str]:
+    """All that the member holds: by roles of their own, by those of their groups, and by those of the groups above."""
+    where = {"tenant_id": tenant_id, "user_id": user_id}
+    return frozenset(session.connection().exec_driver_sql(_OF_MEMBER, where).scalar_one_or_none() or ())
 
 
 def permissions_of_role(session: Session, tenant_id: UUID, role_id: UUID) -> frozenset[str]:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session as Transaction
 from domain.errors import InvalidLink
 from domain.identity.links import LIFETIMES, Purpose, read_link, sign_link
 from domain.ids import new_id
+from tenancy.audit import record
 from tenancy.database import NO_SCOPE, Database
 from tenancy.identity import sessions, users
 from tenancy.scopes import user_scope
@@ -85,8 +86,10 @@ def email_of(platform: Database, link: Presented) -> str:
 
 def verify_email(platform: Database, link: Presented) -> None:
     """Use the link up and mark the account's address as verified. Raises `InvalidLink`."""
-    if not platform.fetch(_VERIFY, link.parameters, NO_SCOPE):
-        raise InvalidLink
+    with platform.session(NO_SCOPE) as transaction:
+        if not transaction.connection().exec_driver_sql(_VERIFY, link.parameters).all():
+            raise InvalidLink
+        record(transaction, "user.email_verified", f"user:{link.user_id}", of_platform=True)
 
 
 def reset_password(platform: Database, link: Presented, password_hash: str) -> None:

@@ -5,21 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import LiteralString
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session as Transaction
 
 from domain.errors import FieldError, InvalidPayload, NotFound
-from domain.identity.members import OWNER, check_owner_stays, check_within
+from domain.identity.grants import check_within
+from domain.identity.members import OWNER, check_owner_stays
 from models.platform import Invitation, Membership, MembershipRole, Role, RolePermission, User
 from tenancy.audit import record
-
-# The owner's role is there in every tenant and cannot be changed, so its row is where changes of members queue up.
-_QUEUE_UP: LiteralString = """
-SELECT id FROM roles WHERE tenant_id = %(tenant_id)s AND name = 'owner' AND is_system FOR NO KEY UPDATE
-"""
+from tenancy.identity.authorization import permissions_of_member, queue_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +48,7 @@ def check_gives(held: Collection[str], roles: Iterable[KnownRole]) -> None:
 
 def add(transaction: Transaction, tenant_id: UUID, user_id: UUID, role_ids: Iterable[UUID]) -> bool:
     """Make the user a member with these roles, as far as they are still there; False, and nothing, for who is one already."""
-    _queue_up(transaction, tenant_id)
+    queue_up(transaction, tenant_id)
     if transaction.get(Membership, (tenant_id, user_id)) is not None:
         return False
     transaction.add(Membership(tenant_id=tenant_id, user_id=user_id))
@@ -68,10 +64,11 @@ def set_roles(
 ) -> None:
     """Give the member these roles in place of the present ones. The caller has locked the member (`lock`).
 
-    Raises `PermissionDenied` for what takes more than the caller holds, `LastOwner` and `NotFound`.
+    What the member holds through groups counts too: whoever is owner by a group is changed by owners only. Raises
+    `PermissionDenied` for what takes more than the caller holds, `LastOwner` and `NotFound`.
     """
     present = _held_roles(transaction, tenant_id, user_id)
-    check_within(held, _permissions(present), "Changing this member")
+    check_within(held, permissions_of_member(transaction, tenant_id, user_id), "Changing this member")
     check_gives(held, roles)
     _check_owner_stays(transaction, tenant_id, user_id, present, roles)
     transaction.execute(delete(MembershipRole).where(*_of(MembershipRole, tenant_id, user_id)))
@@ -87,7 +84,7 @@ def remove(transaction: Transaction, tenant_id: UUID, user_id: UUID, held: Colle
     """
     lock(transaction, tenant_id, user_id)
     present = _held_roles(transaction, tenant_id, user_id)
-    check_within(held, _permissions(present), "Removing this member")
+    check_within(held, permissions_of_member(transaction, tenant_id, user_id), "Removing this member")
     _check_owner_stays(transaction, tenant_id, user_id, present, ())
     before = {"roles": sorted(role.name for role in present)}
     record(transaction, "user.removed", f"user:{user_id}", before=before)
@@ -99,7 +96,7 @@ def remove(transaction: Transaction, tenant_id: UUID, user_id: UUID, held: Colle
 
 def lock(transaction: Transaction, tenant_id: UUID, user_id: UUID) -> None:
     """Keep the tenant's members as they are until the transaction ends. Raises `NotFound` if the user is none of them."""
-    _queue_up(transaction, tenant_id)
+    queue_up(transaction, tenant_id)
     if transaction.get(Membership, (tenant_id, user_id)) is None:
         raise NotFound(f"There is no user {user_id} in this tenant.")
 
@@ -108,10 +105,6 @@ def version(roles: Iterable[str], *, disabled: bool) -> str:
     """What a member's entity tag is made of: all that can be changed about a member, whoever changes it."""
     whole = "\0".join(["disabled" if disabled else "enabled", *sorted(roles)])
     return hashlib.sha256(whole.encode()).hexdigest()[:16]
-
-
-def _queue_up(transaction: Transaction, tenant_id: UUID) -> None:
-    transaction.connection().exec_driver_sql(_QUEUE_UP, {"tenant_id": tenant_id})
 
 
 def _give(transaction: Transaction, tenant_id: UUID, user_id: UUID, role_ids: Iterable[UUID]) -> None:
@@ -135,10 +128,6 @@ def _roles(transaction: Transaction, tenant_id: UUID, *conditions: ColumnElement
     return [
         KnownRole(role_id, name, frozenset(permissions)) for role_id, name, permissions in transaction.execute(query)
     ]
-
-
-def _permissions(roles: Iterable[KnownRole]) -> set[str]:
-    return {permission for role in roles for permission in role.permissions}
 
 
 def _check_owner_stays(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import LiteralString
 from uuid import UUID
 
@@ -21,6 +22,14 @@ SELECT u.id, u.email, u.name, u.created_at, m.created_at AS joined_at, u.disable
 """
 _ONE_MEMBER: LiteralString = f"{_MEMBER} AND u.id = %(user_id)s"
 
+_FIND: LiteralString = """
+SELECT u.id, u.email, u.name FROM memberships m JOIN users u ON u.id = m.user_id
+ WHERE m.tenant_id = %(tenant_id)s AND u.disabled_at IS NULL AND cardinality(%(words)s::text[]) > 0
+   AND NOT EXISTS (SELECT FROM unnest(%(words)s::text[]) AS w (word)
+                    WHERE strpos(lower(u.name || ' ' || u.email), lower(w.word)) = 0)
+ ORDER BY starts_with(lower(u.name), lower((%(words)s::text[])[1])) DESC, u.name, u.id LIMIT %(limit)s
+"""
+
 _TENANT: LiteralString = """
 SELECT t.id, t.name, t.tier, t.state, t.is_operator, t.version, t.created_at, t.settings ->> 'failure' AS failure
   FROM tenants t
@@ -38,6 +47,12 @@ def members(
     """Up to `limit` of the tenant's users with the names of their roles, beyond the user's id `after`."""
     parameters = {"tenant_id": tenant_id, "after": after, "limit": limit}
     return platform.fetch(keyset(_MEMBER, "u.id", newest_first=newest_first), parameters, tenant_scope(tenant_id))
+
+
+def find_members(platform: Database, tenant_id: UUID, words: Sequence[str], limit: int) -> list[Row]:
+    """Members, by `id`, `email` and `name`, in whose name or address all the words stand, in any case; no words find nobody."""
+    parameters = {"tenant_id": tenant_id, "words": list(words), "limit": limit}
+    return platform.fetch(_FIND, parameters, tenant_scope(tenant_id))
 
 
 def member(platform: Database, tenant_id: UUID, user_id: UUID) -> Row:

@@ -11,21 +11,11 @@ from domain.identity.permissions import effective
 from domain.identity.principals import Principal
 from domain.ids import parse_id
 from tenancy.database import Database, tenant_scope
-from tenancy.identity.authorization import GROUPS_OF
+from tenancy.identity.authorization import PERMISSIONS
 from tenancy.scopes import user_scope
 
-_PERMISSIONS: LiteralString = f"""
-ARRAY({GROUPS_OF}
-      SELECT DISTINCT p.permission FROM role_permissions p
-       WHERE p.tenant_id = m.tenant_id AND p.role_id IN (
-             SELECT r.role_id FROM membership_roles r WHERE r.tenant_id = m.tenant_id AND r.user_id = m.user_id
-              UNION ALL
-             SELECT r.role_id FROM within w JOIN group_roles r ON r.tenant_id = m.tenant_id AND r.group_id = w.group_id))
-"""
-"""Of the membership `m`: by the member's roles, by those of the member's groups, and by those of the groups above them."""
-
 _SESSION: LiteralString = f"""
-SELECT u.is_operator, u.email_verified_at IS NOT NULL AS email_verified, t.id AS tenant_id, t.state AS tenant_state, {_PERMISSIONS} AS permissions
+SELECT u.is_operator, u.email_verified_at IS NOT NULL AS email_verified, t.id AS tenant_id, t.state AS tenant_state, {PERMISSIONS} AS permissions
   FROM sessions s
   JOIN users u ON u.id = s.user_id
   LEFT JOIN memberships m ON m.user_id = u.id AND m.tenant_id = %(tenant_id)s
@@ -37,7 +27,7 @@ SELECT u.is_operator, u.email_verified_at IS NOT NULL AS email_verified, t.id AS
 # `last_used_at` is a courtesy to people: written at most once a minute, in the statement that is needed anyway.
 _API_KEY: LiteralString = f"""
 WITH found AS (
-  SELECT k.id, k.user_id, k.secret_hash, k.scopes, u.email_verified_at IS NOT NULL AS email_verified, t.state AS tenant_state, {_PERMISSIONS} AS permissions
+  SELECT k.id, k.user_id, k.secret_hash, k.scopes, u.email_verified_at IS NOT NULL AS email_verified, t.state AS tenant_state, {PERMISSIONS} AS permissions
     FROM api_keys k
     JOIN memberships m ON m.tenant_id = k.tenant_id AND m.user_id = k.user_id
     JOIN users u ON u.id = k.user_id
@@ -54,13 +44,13 @@ SELECT * FROM found
 """
 
 _USER_NOW: LiteralString = f"""
-SELECT u.id AS user_id, u.is_operator, NULL::text[] AS scopes, {_PERMISSIONS} AS permissions
+SELECT u.id AS user_id, u.is_operator, NULL::text[] AS scopes, {PERMISSIONS} AS permissions
   FROM memberships m JOIN users u ON u.id = m.user_id
  WHERE m.tenant_id = %(tenant_id)s AND m.user_id = %(id)s AND u.disabled_at IS NULL
 """
 
 _KEY_NOW: LiteralString = f"""
-SELECT k.user_id, false AS is_operator, k.scopes, {_PERMISSIONS} AS permissions
+SELECT k.user_id, false AS is_operator, k.scopes, {PERMISSIONS} AS permissions
   FROM api_keys k
   JOIN memberships m ON m.tenant_id = k.tenant_id AND m.user_id = k.user_id
   JOIN users u ON u.id = k.user_id

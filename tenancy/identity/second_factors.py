@@ -100,6 +100,7 @@ def renew_recovery_codes(transaction: Transaction, user_id: UUID, secret: Secret
     """New recovery codes in place of all old ones. Raises `Conflict` without a second factor, and `InvalidCode`."""
     factor = _active(transaction, user_id)
     _use(transaction, factor, secret, code)
+    record(transaction, "user.recovery_codes_renewed", f"user:{user_id}", of_platform=True)
     return _renew_codes(factor)
 
 

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from domain.errors import NotFound, ServiceUnavailable
 from domain.identity.sessions import ACCESS_LIFETIME
 from domain.ids import new_id
-from tenancy.database import Database, Row
+from tenancy.audit import audited
+from tenancy.database import NO_SCOPE, Database, Row
 from tenancy.identity.sealing import open_sealed, seal
 from tenancy.vault import MasterRing
 
@@ -90,7 +91,8 @@ def ensure_signing_key(platform: Database, ring: MasterRing) -> None:
 def rotate(platform: Database, ring: MasterRing) -> list[Row]:
     """Show a new key, which signs in three minutes; returns all keys. While one is shown already, no other is made."""
     parameters = {**_new_key(ring), "ahead": SHOWN_AHEAD, "behind": KEPT_BEHIND}
-    platform.fetch_many([(_LOCK, {}), (_INSERT_NEXT, parameters), (_RELIEVE, parameters)])
+    insert = audited(_INSERT_NEXT, parameters, NO_SCOPE, "signing_key.made", f"signing_key:{parameters['id']}")
+    platform.fetch_many([(_LOCK, {}), insert, (_RELIEVE, parameters)])
     return listed(platform)
 
 
@@ -100,9 +102,8 @@ def retire(platform: Database, ring: MasterRing, key_id: UUID) -> list[Row]:
     If it was the one that signs, another takes over at once. Raises `NotFound` for a key that is retired or unknown.
     """
     parameters = {**_new_key(ring), "retired": key_id}
-    _, retired, _, _ = platform.fetch_many(
-        [(_LOCK, {}), (_RETIRE, parameters), (_HASTEN, parameters), (_INSERT_FIRST, parameters)]
-    )
+    retire_it = audited(_RETIRE, parameters, NO_SCOPE, "signing_key.retired", f"signing_key:{key_id}")
+    _, retired, _, _ = platform.fetch_many([(_LOCK, {}), retire_it, (_HASTEN, parameters), (_INSERT_FIRST, parameters)])
     if not retired:
         raise NotFound(f"There is no signing key {key_id}.")
     return listed(platform)

@@ -17,7 +17,7 @@ from domain.errors import Permanent
 from providers.storage import ObjectStream
 from tenancy.life.manifest import Manifest, TableEntry, decoded, encoded, from_bytes, is_genuine, signer
 from tenancy.life.rows import Digest, Row, Table
-from tenancy.vault import MasterRing, SealBroken, Vault, new_data_key
+from tenancy.vault import MasterRing, SealBroken, Vault, archive_key_place, new_data_key
 
 MANIFEST, SIGNATURE, OBJECTS = "manifest.json", "manifest.sig", "objects.ndjson"
 _CHUNK = 1024 * 1024
@@ -32,7 +32,7 @@ class ArchiveWriter:
         self._ring = ring
         key = new_data_key()
         self.archive_id = archive_id
-        self.master_key_id, self.wrapped_key = ring.wrap(key, _place(archive_id))
+        self.master_key_id, self.wrapped_key = ring.wrap(key, archive_key_place(archive_id))
         self._vault = Vault(archive_id, {1: key})
         self.tables: list[TableEntry] = []
         self.objects: list[dict[str, Any]] = []
@@ -77,7 +77,7 @@ class ArchiveWriter:
         )
         raw = manifest.to_bytes()
         self._zip.writestr(MANIFEST, raw)
-        self._zip.writestr(SIGNATURE, encoded(signer(self._ring).sign(raw)))
+        self._zip.writestr(SIGNATURE, encoded(signer(self._ring.origin).sign(raw)))
         self._zip.close()
         return manifest
 
@@ -98,21 +98,25 @@ class ArchiveWriter:
 class ArchiveReader:
     """An archive that is what the platform once wrote: opening checks the signature, `check` every file.
 
+    `wrapping` is the archive's key where it was wrapped anew since, as `archives.wrapping` tells it.
     Raises `Permanent`: `archive_damaged`, `archive_not_genuine`, `archive_unknown_format`, `archive_key_missing`.
     """
 
-    def __init__(self, file: IO[bytes], ring: MasterRing):
+    def __init__(self, file: IO[bytes], ring: MasterRing, wrapping: tuple[str, bytes] | None = None):
         try:
             self._zip = zipfile.ZipFile(file)
             raw, signature = self._small(MANIFEST), decoded(self._small(SIGNATURE).decode("ascii"))
         except (zipfile.BadZipFile, KeyError, ValueError, OSError, NotImplementedError):
+            # What zipfile and b64decode raise for a file that was cut off, altered or never was an archive: a name that is
+            # missing, bad base64 or text, an offset beyond the end, a compression or encryption that is not ours.
             raise Permanent("The file is no archive, or a part of one.", code="archive_damaged") from None
-        if not is_genuine(raw, signature, signer(ring).public_key()):
+        if not any(is_genuine(raw, signature, signer(origin).public_key()) for origin in ring.verifying):
             raise Permanent("The archive was not made by this platform, or was changed.", code="archive_not_genuine")
         self.manifest = from_bytes(raw)
         archive_id = UUID(self.manifest.archive_id)
         try:
-            key = ring.unwrap(self.manifest.master_key_id, decoded(self.manifest.wrapped_key), _place(archive_id))
+            master_key_id, wrapped = wrapping or (self.manifest.master_key_id, decoded(self.manifest.wrapped_key))
+            key = ring.unwrap(master_key_id, wrapped, archive_key_place(archive_id))
         except SealBroken:
             raise Permanent("The master key of the archive's time is gone.", code="archive_key_missing") from None
         self.vault = Vault(archive_id, {1: key})
@@ -176,7 +180,3 @@ def _parted(line: bytes) -> tuple[str, dict[str, bytes]]:
 
 
 _DECODER = json.JSONDecoder()
-
-
-def _place(archive_id: UUID) -> str:
-    return f"archives|{archive_id}"

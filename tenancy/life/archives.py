@@ -13,9 +13,11 @@ from config.settings import Settings
 from domain.errors import NotFound, Permanent
 from providers.storage import Bucket
 from tenancy.access import Tenancy
+from tenancy.audit import audited
+from tenancy.audit.exporting import PREFIX as AUDIT
 from tenancy.database import Database, Row, tenant_scope
 from tenancy.identity.keyset import keyset
-from tenancy.life.manifest import Manifest
+from tenancy.life.manifest import Manifest, decoded
 from tenancy.provisioning import MARK
 
 PREFIX = ".archives/"
@@ -33,9 +35,14 @@ RETURNING {_COLUMNS}
 """
 _READY: LiteralString = f"""
 UPDATE tenant_archives SET state = 'ready', source_tenant_id = %(source)s, bytes = %(bytes)s, sha256 = %(sha256)s,
-       schema_version = %(schema)s, rows = %(rows)s, objects = %(objects)s, taken_at = %(taken_at)s
+       schema_version = %(schema)s, rows = %(rows)s, objects = %(objects)s, taken_at = %(taken_at)s,
+       master_key_id = %(master_key_id)s, wrapped = %(wrapped)s
  WHERE tenant_id = %(tenant_id)s AND id = %(id)s RETURNING {_COLUMNS}
 """
+_WRAPPING: LiteralString = (
+    "SELECT master_key_id, wrapped FROM tenant_archives WHERE tenant_id = %(tenant_id)s AND id = %(id)s"
+)
+_DELETE: LiteralString = "DELETE FROM tenant_archives WHERE tenant_id = %(tenant_id)s AND id = %(id)s RETURNING id"
 _QUOTA: LiteralString = "SELECT storage_bytes FROM tenant_quotas WHERE tenant_id = %(tenant_id)s"
 
 
@@ -45,8 +52,8 @@ def key_of(archive_id: UUID) -> str:
 
 
 def is_content(key: str) -> bool:
-    """Whether an object is the tenant's own, and no archive or mark of the platform."""
-    return not key.startswith(PREFIX) and key != MARK
+    """Whether an object is the tenant's own, and no archive, export of the audit or mark of the platform."""
+    return not key.startswith((PREFIX, AUDIT)) and key != MARK
 
 
 def page(platform: Database, tenant_id: UUID, *, after: UUID | None, limit: int, newest_first: bool) -> list[Row]:
@@ -75,22 +82,34 @@ def ready(platform: Database, tenant_id: UUID, archive_id: UUID, manifest: Manif
     parameters = {
         "tenant_id": tenant_id, "id": archive_id, "source": UUID(manifest.tenant_id), "bytes": size, "sha256": sha256,
         "schema": manifest.tenant_schema, "rows": manifest.rows, "objects": manifest.objects, "taken_at": manifest.taken_at,
+        "master_key_id": manifest.master_key_id, "wrapped": decoded(manifest.wrapped_key),
     }  # fmt: skip
-    rows = platform.fetch(_READY, parameters, tenant_scope(tenant_id))
+    scope, shown = tenant_scope(tenant_id), {"source_tenant_id": parameters["source"], "bytes": size}
+    rows = platform.fetch(
+        *audited(_READY, parameters, scope, "archive.stored", f"archive:{archive_id}", after=shown), scope
+    )
     if not rows:
         raise NotFound(f"There is no archive {archive_id}.")
     return rows[0]
+
+
+def wrapping(platform: Database, tenant_id: UUID, archive_id: UUID) -> tuple[str, bytes] | None:
+    """The archive's key as it is wrapped now: the master key's id and the bytes. None: as the file itself says."""
+    rows = platform.fetch(_WRAPPING, {"tenant_id": tenant_id, "id": archive_id}, tenant_scope(tenant_id))
+    if not rows or rows[0]["wrapped"] is None:
+        return None
+    return rows[0]["master_key_id"], bytes(rows[0]["wrapped"])
 
 
 def delete(tenancy: Tenancy, tenant_id: UUID, archive_id: UUID) -> None:
     """Remove the archive, the object first, so that no row is missed by who looks for what is left. Raises `NotFound`."""
     get(tenancy.platform, tenant_id, archive_id)
     tenancy.bucket(tenant_id).delete(key_of(archive_id))
-    tenancy.platform.fetch(
-        "DELETE FROM tenant_archives WHERE tenant_id = %(tenant_id)s AND id = %(id)s",
-        {"tenant_id": tenant_id, "id": archive_id},
-        tenant_scope(tenant_id),
+    scope = tenant_scope(tenant_id)
+    statement = audited(
+        _DELETE, {"tenant_id": tenant_id, "id": archive_id}, scope, "archive.deleted", f"archive:{archive_id}"
     )
+    tenancy.platform.fetch(*statement, scope)
 
 
 def store(

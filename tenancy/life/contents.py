@@ -76,6 +76,7 @@ LEFT_OUT: dict[str, str] = {
     "tenant_limits": "the operator's, not the tenant's",
     "tenant_quotas": "the operator's, not the tenant's",
     "tenant_usage": "what counts against the quota",
+    "plan_allowances": "of the plan, which the operator's books hold",
     "tenant_archives": "an archive holds no archive",
     "erasure_certificates": "the platform's proof",
     "fleet_failures": "the operator's, not the tenant's",
@@ -92,5 +93,7 @@ def platform_tables(connection: Connection) -> list[tuple[Contents, Table]]:
 
 
 def tenant_tables(connection: Connection) -> list[Table]:
-    """The tables of a tenant database, referred-to ones first."""
-    return [describe(connection, table.name) for table in TenantBase.metadata.sorted_tables]
+    """The tables of a tenant database, referred-to ones first, without those that triggers derive from them."""
+    return [
+        describe(connection, table.name) for table in TenantBase.metadata.sorted_tables if not table.info.get("derived")
+    ]

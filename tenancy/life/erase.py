@@ -154,7 +154,7 @@ class Erasure:
 
     def _certify(self) -> UUID:
         transition = self._tenancy.record(self._hold.tenant_id).transition or {}
-        certificate_id, key = new_id(), signer(self._tenancy.ring)
+        certificate_id, key = new_id(), signer(self._tenancy.ring.origin)
         statement = canonical({
             "certificate": str(certificate_id), "tenant_id": str(self._hold.tenant_id), "tier": self._record.tier,
             "erased_at": datetime.now(UTC).isoformat(),

@@ -1,7 +1,7 @@
 """What an archive says of itself, signed by the platform: a manifest names every file with its SHA-256.
 
-The signature is Ed25519 (RFC 8032) by a key that is derived from the oldest master key, so that every process has it and no row
-holds it. Its public half stands in certificates; the ring must keep that master key for as long as archives are to be read.
+The signature is Ed25519 (RFC 8032) by a key that is derived from the ring's origin, so that every process has it and no row holds
+it. Its public half stands in certificates. Master keys come and go without it (`docs/keys.md`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from domain.errors import Permanent
-from tenancy.vault import MasterRing
 
 FORMAT, VERSION = "nexus-tenant-archive", 1
 
@@ -84,11 +83,9 @@ def canonical(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def signer(ring: MasterRing) -> Ed25519PrivateKey:
-    """The platform's key for archives and certificates."""
-    return Ed25519PrivateKey.from_private_bytes(
-        hmac.digest(ring.oldest, b"nexus archives and certificates", hashlib.sha256)
-    )
+def signer(origin: bytes) -> Ed25519PrivateKey:
+    """The platform's key for archives and certificates, of a ring's origin."""
+    return Ed25519PrivateKey.from_private_bytes(hmac.digest(origin, b"nexus archives and certificates", hashlib.sha256))
 
 
 def is_genuine(raw: bytes, signature: bytes, public_key: Ed25519PublicKey) -> bool:

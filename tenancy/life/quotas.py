@@ -12,16 +12,16 @@ from tenancy.audit import audited
 from tenancy.database import Database, Row, tenant_scope
 from tenancy.scopes import operator_scope
 
-BOUNDS = ("jobs_per_day", "storage_bytes", "members", "api_keys")
+BOUNDS = ("jobs_per_day", "storage_bytes", "members", "api_keys", "schedules")
 
-_COLUMNS: LiteralString = "jobs_per_day, storage_bytes, members, api_keys, version"
+_COLUMNS: LiteralString = "jobs_per_day, storage_bytes, members, api_keys, schedules, version"
 _GET: LiteralString = f"SELECT {_COLUMNS} FROM tenant_quotas WHERE tenant_id = %(id)s"
 _PUT: LiteralString = f"""
-INSERT INTO tenant_quotas AS q (tenant_id, jobs_per_day, storage_bytes, members, api_keys, updated_by)
-VALUES (%(id)s, %(jobs_per_day)s, %(storage_bytes)s, %(members)s, %(api_keys)s, %(by)s)
+INSERT INTO tenant_quotas AS q (tenant_id, jobs_per_day, storage_bytes, members, api_keys, schedules, updated_by)
+VALUES (%(id)s, %(jobs_per_day)s, %(storage_bytes)s, %(members)s, %(api_keys)s, %(schedules)s, %(by)s)
 ON CONFLICT (tenant_id) DO UPDATE
    SET jobs_per_day = excluded.jobs_per_day, storage_bytes = excluded.storage_bytes, members = excluded.members,
-       api_keys = excluded.api_keys, updated_by = excluded.updated_by, updated_at = now(), version = q.version + 1
+       api_keys = excluded.api_keys, schedules = excluded.schedules, updated_by = excluded.updated_by, updated_at = now(), version = q.version + 1
  WHERE q.version = %(version)s
 RETURNING {_COLUMNS}
 """
@@ -30,6 +30,7 @@ SELECT coalesce((SELECT jobs FROM tenant_usage WHERE tenant_id = %(id)s AND day 
            AS jobs_per_day,
        (SELECT count(*) FROM memberships WHERE tenant_id = %(id)s) AS members,
        (SELECT count(*) FROM api_keys WHERE tenant_id = %(id)s AND revoked_at IS NULL) AS api_keys,
+       (SELECT count(*) FROM schedules WHERE tenant_id = %(id)s) AS schedules,
        (SELECT count(*) FROM jobs WHERE tenant_id = %(id)s AND state = 'running') AS concurrent_jobs,
        (SELECT max_running FROM tenant_limits WHERE tenant_id = %(id)s) AS most_concurrent
 """

@@ -106,7 +106,8 @@ class Restore:
             if measured(file) != (row["bytes"], row["sha256"]):
                 raise Permanent("The archive in the bucket is not the one that was stored.", code="archive_damaged")
             file.seek(0)
-            yield ArchiveReader(file, self._tenancy.ring)
+            wrapping = archives.wrapping(self._tenancy.platform, self._hold.tenant_id, self._archive_id)
+            yield ArchiveReader(file, self._tenancy.ring, wrapping)
 
     def _is_copy(self, source: UUID) -> bool:
         """Whether the ids of the platform's rows may be in use: by the living original, or by another copy of it."""

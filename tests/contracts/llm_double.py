@@ -31,7 +31,7 @@ ERRORS: dict[str, tuple[int, dict[str, str], Any]] = {
 @dataclass
 class LlmDouble:
     """`script` holds what happens to the next requests, one word each: `ok`, `cut` (breaks off after three words), `hold` (waits
-    for `released` after three words), or one of `ERRORS`; then `ok`. `served` is its own count: input, cached and output tokens.
+    for `released` after three words, or before it embeds), or one of `ERRORS`; then `ok`. `served` is its own count: input, cached and output tokens.
     """
 
     script: list[str] = field(default_factory=list)
@@ -64,11 +64,14 @@ def llm_double() -> Iterator[LlmDouble]:
                 status, headers, answer = ERRORS[step]
                 self._json(status, answer, headers)
             elif self.path.endswith("/embeddings"):
-                self._embed(body)
+                self._embed(body, step)
             else:
                 _Conversation(self, double, body, step).answer()
 
-        def _embed(self, body: Any) -> None:
+        def _embed(self, body: Any, step: str) -> None:
+            if step == "hold":
+                double.held.set()
+                double.released.wait(120)
             tokens = sum(len(text.split()) for text in body["input"])
             with double.lock:
                 double.served.append((tokens, 0, 0))

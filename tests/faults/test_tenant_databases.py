@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
@@ -12,11 +13,12 @@ from psycopg import sql
 from sqlalchemy import func, select
 
 from bench.engine import Engine, until
-from config.settings import Settings
+from config.settings import Settings, with_address
 from domain.identity.principals import system
 from jobs.submit import NewJob, submit
 from models.tenant import Search
 from tenancy.access import Tenancy
+from tenancy.scopes import tenant_scope
 from tests.conftest import Cluster
 from tests.faults.conftest import make_tenant
 from tests.faults.test_workers import sent
@@ -70,6 +72,46 @@ def test_only_the_jobs_of_the_tenant_whose_database_is_down_wait_and_they_succee
     assert sent(tenancy, down) == {job_id: ["succeeded"] for job_id in messages}
     with tenancy.session(down) as session:
         assert session.scalar(select(func.count()).select_from(Search)) == 20
+
+
+@pytest.fixture(params=["black hole", "refusing port"])
+def nowhere(request: pytest.FixtureRequest) -> Iterator[str]:
+    """An address where connections are accepted and nothing is ever said, or where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0), backlog=256) as server:
+        address = f"postgresql://127.0.0.1:{server.getsockname()[1]}"
+        if request.param == "refusing port":
+            server.close()
+        yield address
+
+
+def test_an_address_that_leads_nowhere_takes_no_worker_from_others(
+    engine: Engine, tenancy: Tenancy, tenants: tuple[UUID, UUID], nowhere: str
+) -> None:
+    """Four threads, forty jobs that would wait seconds for a connection each: one waits, and three work for others."""
+    down, up = tenants
+    real = tenancy.record(down).dsn or ""
+    move(tenancy, down, with_address(real, nowhere))
+    engine.dispatcher()
+    engine.worker("notifications", "search", pool="threads", concurrency=4)
+    waiting = [message(tenancy, down) for _ in range(40)]
+    until(lambda: states(tenancy, waiting) == {"retrying"}, 60, "all of them told")
+    others = [message(tenancy, up) for _ in range(20)]
+    taken = until(lambda: states(tenancy, others) == {"succeeded"}, 60, "the other tenant's jobs")
+    assert taken < 20, "each job of the tenant that is away would have held a thread for five seconds"
+    assert {row["attempt"] for row in rows(tenancy, waiting)} <= {0, 1}
+    move(tenancy, down, real)
+    until(lambda: states(tenancy, waiting) == {"succeeded"}, 120, "the waiting jobs")
+    assert sent(tenancy, down) == {job_id: ["succeeded"] for job_id in waiting}
+
+
+def move(tenancy: Tenancy, tenant: UUID, dsn: str) -> None:
+    """Say that the tenant's database is there."""
+    sealed = tenancy.vault(tenant).seal(dsn.encode(), "tenants", "dsn_sealed", tenant)
+    tenancy.platform.fetch(
+        "UPDATE tenants SET dsn_sealed = %(sealed)s, version = version + 1 WHERE id = %(id)s",
+        {"sealed": sealed, "id": tenant}, tenant_scope(tenant),
+    )  # fmt: skip
+    tenancy.directory.forget(tenant)
 
 
 def message(tenancy: Tenancy, tenant: UUID) -> UUID:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli.embedded.home import Home, write_private
-from cli.embedded.secrets import GENERATORS, secret
+from cli.embedded.secrets import GENERATORS, kept, secret
 
 
 @pytest.mark.parametrize("name", sorted(GENERATORS))
@@ -57,3 +57,9 @@ def test_a_failed_write_keeps_the_old_content(tmp_path: Path) -> None:
         write_private(path, "new \ud800")
 
     assert path.read_text() == "old"
+
+
+def test_what_is_kept_is_the_first_whatever_comes_later(tmp_path: Path) -> None:
+    assert kept(Home(tmp_path), "NEXUS_ORIGIN_KEY", "first") == "first"
+    assert kept(Home(tmp_path), "NEXUS_ORIGIN_KEY", "second") == "first"
+    assert (tmp_path / "secrets" / "NEXUS_ORIGIN_KEY").stat().st_mode & 0o777 == 0o600

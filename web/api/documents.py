@@ -5,73 +5,99 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flask import Response
+from flask import Response, make_response, request
 from flask_smorest import Blueprint
 from marshmallow import ValidationError
-from psycopg.errors import ProgramLimitExceeded
-from sqlalchemy import Boolean, ColumnElement, and_, delete, func, literal_column, select
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import ColumnElement, and_, delete, select
 from sqlalchemy.orm import Session
 
-from domain.errors import FieldError, InvalidPayload, NotFound
-from domain.ids import new_id
-from jobs.payloads.search import DocumentPutSchema
+from domain.errors import FieldError, InvalidPayload, NotFound, PreconditionFailed
+from jobs.payloads.documents import DocumentPutSchema
 from jobs.submit import field_errors
-from models.tenant import Document
+from models.tenant import SearchIndexing
 from web.auth import can
 from web.context import tenancy, tenant_id
+from web.document_store import SHOWN, TABLE, TooLarge, embed_later, indexing, mark, put
+from web.etags import check_if_match, with_etag
+from web.pagination import Envelope, read_page
+from web.schemas.base import PageQuerySchema, page_schema
 from web.schemas.documents import (
     DocumentBodySchema,
     DocumentBulkResultSchema,
     DocumentBulkSchema,
     DocumentSchema,
+    DocumentSummarySchema,
 )
 
 blueprint = Blueprint("documents", __name__, description="Documents that searches find")
 
-_REPLACED = ("title", "body", "url", "language")
-_COLUMNS = (
-    Document.id, Document.external_id, Document.title, Document.body, Document.url, Document.language,
-    Document.created_at, Document.updated_at,
-)  # fmt: skip
+CONDITIONS = [
+    {
+        "name": "If-Match", "in": "header", "schema": {"type": "string"}, "example": '"1"',
+        "description": "Replace only the version of this `ETag`; without it, whatever is there.",
+    },
+    {
+        "name": "If-None-Match", "in": "header", "schema": {"type": "string"}, "example": "*",
+        "description": "`*` only makes a new document, and replaces none.",
+    },
+]  # fmt: skip
 
 
-class _TooLarge(Exception):
-    """PostgreSQL's text index cannot hold a document: about a megabyte of distinct words."""
+@blueprint.route("/search/documents", methods=["GET"])
+@can("document:read")
+@blueprint.arguments(PageQuerySchema, location="query")
+@blueprint.response(200, page_schema(DocumentSummarySchema))
+def list_documents(arguments: dict[str, Any]) -> tuple[Envelope[Mapping[str, Any]], dict[str, str]]:
+    """List documents without their bodies, newest first unless asked otherwise."""
+    page = read_page(arguments)
+    id = TABLE.c.id
+    statement = select(*SHOWN).where(TABLE.c.tenant_id == tenant_id())
+    if page.after is not None:
+        statement = statement.where(id < page.after if page.newest_first else id > page.after)
+    statement = statement.order_by(id.desc() if page.newest_first else id.asc()).limit(page.fetch_limit)
+    with tenancy().session(tenant_id()) as session:
+        return page.answer([dict(row) for row in session.execute(statement).mappings()])
 
 
-@blueprint.route("/search/documents/<path:external_id>", methods=["PUT"])
+@blueprint.route("/search/documents/<path:external_id>", methods=["PUT"], parameters=CONDITIONS)
 @can("document:create")
 @blueprint.arguments(DocumentBodySchema)
 @blueprint.response(200, DocumentSchema, description="The document was replaced.")
 @blueprint.alt_response(201, schema=DocumentSchema, description="The document is new.")
-def put_document(document: dict[str, Any], external_id: str) -> tuple[Mapping[str, Any], int]:
+@blueprint.alt_response(412, "PRECONDITION_FAILED")
+def put_document(document: dict[str, Any], external_id: str) -> Response:
     """Create or replace a document.
 
-    `external_id` is your own name for it, of up to 200 characters. Searches find it as soon as this has answered.
+    `external_id` is your own name for it, of up to 200 characters, and makes repeating the request harmless. Searches find it
+    by its words as soon as this has answered, and by its meaning when it has been embedded.
     """
     if not (0 < len(external_id) <= 200 and "\0" not in external_id):
         fault = FieldError("", "invalid", "The document's name has 1 to 200 characters.")
         raise InvalidPayload("The document's name is invalid.", errors=(fault,))
     try:
         with tenancy().session(tenant_id()) as session:
-            stored = _put(session, [{**document, "external_id": external_id}])[external_id]
-    except _TooLarge:
+            _check_conditions(session, external_id)
+            chosen = indexing(session)
+            rows = put(session, [{**document, "external_id": external_id}], chosen)
+            due = mark(session, rows, chosen)
+    except TooLarge:
         raise InvalidPayload("The document is too large.", errors=(_too_large("/body"),)) from None
-    return stored, 201 if stored["created"] else 200
+    if due:
+        embed_later()
+    stored = rows[external_id]
+    return _shown(stored, 201 if stored["created"] else 200)
 
 
 @blueprint.route("/search/documents/<path:external_id>", methods=["GET"])
 @can("document:read")
 @blueprint.response(200, DocumentSchema)
-def get_document(external_id: str) -> Document:
+def get_document(external_id: str) -> Response:
     """Read a document."""
     with tenancy().session(tenant_id()) as session:
-        found = session.scalar(select(Document).where(_named(external_id)))
+        found = session.execute(select(*SHOWN, TABLE.c.body).where(_named(external_id))).mappings().first()
     if found is None:
         raise _no_document(external_id)
-    return found
+    return _shown({str(name): value for name, value in found.items()})
 
 
 @blueprint.route("/search/documents/<path:external_id>", methods=["DELETE"])
@@ -80,7 +106,7 @@ def get_document(external_id: str) -> Document:
 def delete_document(external_id: str) -> Response:
     """Delete a document. No search finds it any more."""
     with tenancy().session(tenant_id()) as session:
-        gone = session.scalar(delete(Document).where(_named(external_id)).returning(Document.id))
+        gone = session.scalar(delete(TABLE).where(_named(external_id)).returning(TABLE.c.id))
     if gone is None:
         raise _no_document(external_id)
     return Response(status=204)
@@ -99,7 +125,11 @@ def put_documents(bulk: dict[str, Any]) -> dict[str, Any]:
     items = [_checked(index, item) for index, item in enumerate(bulk["items"])]
     _refuse_repeated(items)
     with tenancy().session(tenant_id()) as session:
-        _put_all(session, [item for item in items if not item["errors"]])
+        chosen = indexing(session)
+        stored = _put_all(session, [item for item in items if not item["errors"]], chosen)
+        due = mark(session, stored, chosen)
+    if due:
+        embed_later()
     counts = {status: sum(item["status"] == status for item in items) for status in ("created", "replaced", "refused")}
     return {**counts, "items": items}
 
@@ -107,7 +137,7 @@ def put_documents(bulk: dict[str, Any]) -> dict[str, Any]:
 def _named(external_id: str) -> ColumnElement[bool]:
     if "\0" in external_id:
         raise _no_document(external_id)
-    return and_(Document.tenant_id == tenant_id(), Document.external_id == external_id)
+    return and_(TABLE.c.tenant_id == tenant_id(), TABLE.c.external_id == external_id)
 
 
 def _no_document(external_id: str) -> NotFound:
@@ -143,36 +173,36 @@ def _refuse_repeated(items: Sequence[dict[str, Any]]) -> None:
         seen.add(item["external_id"])
 
 
-def _put_all(session: Session, items: Sequence[dict[str, Any]]) -> None:
-    """Store the items in one statement, or one by one if the index cannot hold one of them."""
+def _put_all(session: Session, items: Sequence[dict[str, Any]], chosen: SearchIndexing) -> dict[str, Mapping[str, Any]]:
+    """Store the items in one statement, or in halves if the index cannot hold one of them; returns what was stored."""
     if not items:
-        return
+        return {}
     try:
         with session.begin_nested():
-            created = _put(session, [item["document"] for item in items])
-    except _TooLarge:
+            stored = put(session, [item["document"] for item in items], chosen)
+    except TooLarge:
         if len(items) == 1:
             items[0].update(_refused([_too_large(f"/items/{items[0]['index']}/body")]))
-            return
+            return {}
         middle = len(items) // 2
-        _put_all(session, items[:middle])
-        _put_all(session, items[middle:])
-        return
+        return _put_all(session, items[:middle], chosen) | _put_all(session, items[middle:], chosen)
     for item in items:
-        item["status"] = "created" if created[item["external_id"]]["created"] else "replaced"
+        item["status"] = "created" if stored[item["external_id"]]["created"] else "replaced"
+    return stored
 
 
-def _put(session: Session, documents: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Insert or replace; the stored rows by external id, each with whether it is new. Raises `_TooLarge`."""
-    owner = tenant_id()
-    added = insert(Document).values([{**document, "tenant_id": owner, "id": new_id()} for document in documents])
-    statement = added.on_conflict_do_update(
-        index_elements=[Document.tenant_id, Document.external_id],
-        set_={**{name: added.excluded[name] for name in _REPLACED}, "updated_at": func.now()},
-    ).returning(*_COLUMNS, literal_column("xmax = 0", Boolean).label("created"))
-    try:
-        return {row["external_id"]: dict(row) for row in session.execute(statement).mappings()}
-    except OperationalError as error:
-        if isinstance(error.orig, ProgramLimitExceeded):
-            raise _TooLarge from None
-        raise
+def _check_conditions(session: Session, external_id: str) -> None:
+    """Raise `PreconditionFailed` unless what is there is what the request's headers say, and lock it."""
+    if "If-Match" not in request.headers and "If-None-Match" not in request.headers:
+        return
+    version = session.scalar(select(TABLE.c.version).where(_named(external_id)).with_for_update())
+    if request.if_none_match.star_tag and version is not None:
+        raise PreconditionFailed("There is a document of this name already.")
+    if "If-Match" in request.headers:
+        if version is None:
+            raise PreconditionFailed("There is no document of this name.")
+        check_if_match(version)
+
+
+def _shown(document: Mapping[str, Any], status: int = 200) -> Response:
+    return with_etag(make_response(DocumentSchema().dump(document), status), document["version"])

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from domain.billing.invoices import check_action
 from domain.billing.money import Line
-from domain.errors import Conflict, FieldError, InvalidPayload, NotFound
+from domain.errors import Conflict, FieldError, InvalidPayload
 from domain.ids import new_id
 from models.tenant import Customer, Invoice, InvoiceLine, PaymentAttempt, UsageEvent
 from models.tenant.numbering import invoice_numbers
@@ -111,20 +111,9 @@ def list_line_events(
     arguments: dict[str, Any], invoice_id: UUID, line_id: UUID
 ) -> tuple[Envelope[UsageEvent], dict[str, str]]:
     """List the usage that a line bills, and what each event came from: a job, for example."""
-    page = read_page(arguments)
     with tenancy().session(tenant_id()) as session:
         invoice = found(session, tenant_id(), Invoice, invoice_id)
-        line = found(session, tenant_id(), InvoiceLine, line_id)
-        if line.invoice_id != invoice.id:
-            raise NotFound(f"The invoice has no line {line_id}.")
-        events = select(UsageEvent).where(
-            UsageEvent.tenant_id == tenant_id(), UsageEvent.customer_id == invoice.customer_id,
-            UsageEvent.code == line.code, UsageEvent.timestamp >= line.starts_at, UsageEvent.timestamp < line.ends_at,
-        )  # fmt: skip
-        if page.after is not None:
-            events = events.where(UsageEvent.id < page.after if page.newest_first else UsageEvent.id > page.after)
-        order = UsageEvent.id.desc() if page.newest_first else UsageEvent.id.asc()
-        return page.answer(session.scalars(events.order_by(order).limit(page.fetch_limit)).all())
+        return invoicing.line_events(session, invoice, line_id, read_page(arguments))
 
 
 @blueprint.route("/<uuid:invoice_id>/finalise", methods=["POST"])

@@ -48,6 +48,7 @@ _ITEM = JobBulkItemSchema()
 @can("job:create")
 @blueprint.arguments(JobBulkSchema)
 @blueprint.response(200, JobBulkResultListSchema)
+@blueprint.alt_response(402, "PAYMENT_REQUIRED")
 def submit_jobs(body: dict[str, Any]) -> dict[str, Any]:
     """Submit up to 1,000 jobs, with a result for each.
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from domain.errors import FieldError, IllegalTransition, InvalidPayload, NotFound
 from jobs.control import cancel
 from jobs.payloads.notifications import NotificationBroadcastSchema
-from jobs.submit import submit
+from jobs.plan_quotas import submit_counting
 from models.tenant import Broadcast, Message, Recipient, Template
 from models.tenant.audiences import audience
 from web.auth import can
@@ -55,7 +55,8 @@ def create_broadcast(wanted: dict[str, Any]) -> Response:
     if not total:
         fault = FieldError("/audience", "empty_audience", f"Nobody in it has an address for {wanted['channel']}.")
         raise InvalidPayload("The broadcast would reach nobody.", errors=(fault,))
-    submitted = submit(tenancy(), new_job(KIND, {**wanted, "template_version": version}))
+    new = new_job(KIND, {**wanted, "template_version": version})
+    submitted = submit_counting(tenancy(), new, "messages", total)
     row = {
         "tenant_id": tenant_id(), "id": submitted.id, "name": wanted["name"], "channel": wanted["channel"],
         "category": wanted["category"], "total": total,

@@ -22,6 +22,7 @@ from domain.notifications.sns import read_sns
 from jobs.submit import NewJob, submit
 from models.tenant import Message, NotificationProvider
 from models.tenant.message_reports import suppress, take
+from tenancy.audit import current_origin, set_origin
 from web.arguments import parse_json
 from web.auth import public
 from web.context import tenancy
@@ -70,6 +71,7 @@ def receive_report(token: str) -> dict[str, bool]:
     if report is not None:
         if request.args.get("message_id"):
             report = replace(report, message_id=request.args["message_id"])
+        set_origin(replace(current_origin(), actor=f"provider:{label}"))
         with tenancy().session(tenant_id) as session:
             news = take(session, tenant_id, report, label, channel)
         log.info("notification.report", tenant_id=str(tenant_id), account=label, report=report.event, news=news)
@@ -106,8 +108,8 @@ def unsubscribe(token: str) -> Response:
 
 
 def _named(token: str, purpose: Purpose) -> tuple[UUID, UUID]:
-    """Whom and what a link names, whichever of the ring's keys has signed it. Raises `NotFound`."""
-    for master in tenancy().ring.own:
+    """Whom and what a link names, whichever of the keys that we have has signed it. Raises `NotFound`."""
+    for master in tenancy().ring.verifying:
         found = read_token(link_key(master, purpose), token)
         if found is not None:
             return found

@@ -117,7 +117,7 @@ def _last_four(secret: str) -> str:
 
 
 def _shown(rows: Sequence[NotificationProvider], version: int) -> Response:
-    key = link_key(tenancy().ring.own[-1], "callback")
+    key = link_key(tenancy().ring.origin, "callback")
     base = f"{tenancy().settings.base_url}/api/v1/notifications/callbacks"
     items = [
         {

@@ -67,7 +67,7 @@ class EntitlementsSchema(Schema):
     quotas = fields.Dict(
         required=True,
         metadata={
-            "example": {"api-calls": {"limit": 10000, "used": "120", "exceeded": False}},
+            "example": {"api-calls": {"limit": 10000, "hard": False, "used": "120", "exceeded": False}},
             "additionalProperties": True,
         },
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from marshmallow import fields, validate
 
-from jobs.payloads.search import DocumentPutSchema
+from domain.search.languages import LANGUAGES
+from domain.search.vectors import MOST_DIMENSIONS
+from jobs.payloads.documents import DocumentPutSchema
 from web.schemas.base import Schema, UtcDateTime
 from web.schemas.problems import FieldProblemSchema
 
 BULK_LIMIT = 1000
-LANGUAGES = ("simple", "english", "german", "french", "spanish")
 
 
 class DocumentBodySchema(DocumentPutSchema):
@@ -19,17 +20,24 @@ class DocumentBodySchema(DocumentPutSchema):
         exclude = ("external_id",)
 
 
-class DocumentSchema(Schema):
-    """A document as it is stored."""
+class DocumentSummarySchema(Schema):
+    """A document without its body."""
 
     id = fields.UUID(required=True)
     external_id = fields.String(required=True, metadata={"example": "handbook-12"})
     title = fields.String(required=True, metadata={"example": "Travel expenses"})
-    body = fields.String(required=True, metadata={"example": "What is paid, and how to ask for it."})
     url = fields.String(required=True, allow_none=True, metadata={"example": "https://example.com/handbook/12"})
     language = fields.String(required=True, validate=validate.OneOf(LANGUAGES), metadata={"example": "english"})
+    metadata = fields.Dict(required=True, metadata={"example": {"kind": "handbook", "year": 2024}})
+    version = fields.Integer(required=True, metadata={"example": 1})
     created_at = UtcDateTime(required=True)
     updated_at = UtcDateTime(required=True)
+
+
+class DocumentSchema(DocumentSummarySchema):
+    """A document as it is stored."""
+
+    body = fields.String(required=True, metadata={"example": "What is paid, and how to ask for it."})
 
 
 class DocumentBulkSchema(Schema):
@@ -64,3 +72,35 @@ class DocumentBulkResultSchema(Schema):
     replaced = fields.Integer(required=True, metadata={"example": 0})
     refused = fields.Integer(required=True, metadata={"example": 0})
     items = fields.List(fields.Nested(DocumentBulkItemSchema), required=True)
+
+
+class SearchIndexingUpdateSchema(Schema):
+    """How documents are indexed. `embeds` gives each a vector, on the tenant's account for language models.
+
+    `model` and `dimensions` left out are the provider's. Another choice embeds every document anew.
+    """
+
+    language = fields.String(load_default="simple", validate=validate.OneOf(LANGUAGES))
+    embeds = fields.Boolean(load_default=False, truthy={True}, falsy={False})
+    model = fields.String(
+        load_default=None, allow_none=True, validate=validate.Length(min=1, max=200),
+        metadata={"example": "text-embedding-3-small"},
+    )  # fmt: skip
+    dimensions = fields.Integer(
+        load_default=None, allow_none=True, strict=True, validate=validate.Range(min=1, max=MOST_DIMENSIONS),
+        metadata={"example": 1536},
+    )  # fmt: skip
+
+
+class SearchIndexingSchema(Schema):
+    """How documents are indexed, and how far that is. `job_id` is the job that this change started, if it did."""
+
+    language = fields.String(required=True, validate=validate.OneOf(LANGUAGES), metadata={"example": "english"})
+    embeds = fields.Boolean(required=True, metadata={"example": True})
+    model = fields.String(required=True, allow_none=True, metadata={"example": "text-embedding-3-small"})
+    dimensions = fields.Integer(required=True, allow_none=True, metadata={"example": 1536})
+    documents = fields.Integer(required=True, metadata={"example": 120})
+    embedded = fields.Integer(required=True, metadata={"example": 118})
+    waiting = fields.Integer(required=True, metadata={"example": 1})
+    failed = fields.Integer(required=True, metadata={"example": 1})
+    job_id = fields.UUID(required=True, allow_none=True, metadata={"example": None})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from marshmallow import fields, validate
+from marshmallow import ValidationError, fields, validate
 
 from domain.billing.pricing import MODELS
 from domain.billing.usage import AGGREGATIONS
@@ -79,7 +79,30 @@ _ENTITLEMENTS = {
     "example": {"sso": True, "seats": 5},
     "additionalProperties": True,
 }
-_QUOTAS = {"description": "The most that a period may use, by meter.", "example": {"api-calls": 10000}}
+_QUOTAS = {
+    "description": "The most that a period may use, by meter: a number, which only warns, or `{limit, hard}`.",
+    "example": {"api-calls": 10000, "messages": {"limit": 5000, "hard": True}},
+    "additionalProperties": True,
+}
+_MOST = validate.Range(min=0, max=2**53)
+
+
+class QuotaSchema(Schema):
+    """The most that a period may use. What is beyond a hard one is refused."""
+
+    limit = fields.Integer(required=True, strict=True, validate=_MOST, metadata={"example": 5000})
+    hard = fields.Boolean(load_default=False, truthy={True}, falsy={False}, metadata={"example": True})
+
+
+def _check_quota(value: object) -> None:
+    if isinstance(value, dict):
+        faults = QuotaSchema().validate(value)
+        if faults:
+            raise ValidationError(faults)
+    elif isinstance(value, bool) or not isinstance(value, int):
+        raise ValidationError("Not a whole number, and no object with a limit.")
+    else:
+        _MOST(value)
 
 
 class PlanCreateSchema(Schema):
@@ -117,7 +140,7 @@ class PlanCreateSchema(Schema):
     )
     quotas = fields.Dict(
         keys=fields.String(validate=CODE),
-        values=fields.Integer(strict=True, validate=validate.Range(min=0, max=2**53)),
+        values=fields.Raw(validate=_check_quota),
         load_default=dict,
         validate=validate.Length(max=100),
         metadata=_QUOTAS,

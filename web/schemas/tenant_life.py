@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from marshmallow import ValidationError, fields, validate
 
+from domain.search.log import DEFAULT_DAYS, LEVELS, MOST_DAYS
 from domain.tenants.preferences import LOCALE, is_timezone
 from web.schemas.base import Schema, UtcDateTime
 
@@ -80,6 +81,17 @@ class TenantSettingsSchema(Schema):
         falsy={False},
         metadata={"description": "Whether scheduled backups take in this tenant.", "example": True},
     )
+    search_log = fields.String(
+        load_default="full",
+        validate=validate.OneOf(LEVELS),
+        metadata={"description": "What the query log keeps of a question.", "example": "redacted"},
+    )
+    search_log_days = fields.Integer(
+        load_default=DEFAULT_DAYS,
+        strict=True,
+        validate=validate.Range(min=1, max=MOST_DAYS),
+        metadata={"description": "For how long searches and their answers can be read.", "example": 30},
+    )
 
 
 class QuotasUpdateSchema(Schema):
@@ -100,6 +112,9 @@ class QuotasUpdateSchema(Schema):
         load_default=None, allow_none=True, strict=True, validate=validate.Range(min=0, max=_MOST),
         metadata={"description": "Keys that are not revoked.", "example": 10},
     )  # fmt: skip
+    schedules = fields.Integer(
+        load_default=None, allow_none=True, strict=True, validate=validate.Range(min=0, max=_MOST), metadata={"example": 100}
+    )  # fmt: skip
 
 
 class QuotasSchema(QuotasUpdateSchema):
@@ -112,7 +127,7 @@ class QuotasSchema(QuotasUpdateSchema):
         Schema.from_dict(
             {
                 name: fields.Integer(required=True)
-                for name in ("jobs_per_day", "storage_bytes", "members", "api_keys", "concurrent_jobs")
+                for name in ("jobs_per_day", "storage_bytes", "members", "api_keys", "schedules", "concurrent_jobs")
             },
             name="QuotaUseSchema",
         ),

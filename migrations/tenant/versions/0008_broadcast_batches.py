@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql
 from migrations.rls import protect, tenant_rows
 
 revision = "0008"
-down_revision = "0004"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 

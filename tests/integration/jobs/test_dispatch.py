@@ -138,7 +138,10 @@ def test_quick_jobs_share_messages_and_slow_ones_take_a_slot_each(engine_tenancy
     submit_pings(engine_tenancy, pooled_tenant, 200)
     quick = dispatch(engine_tenancy, 2, {"system.ping": 0.00155})
     assert (len(quick), {each.deep for each in quick}) == (128, {True})
-    assert sorted(len(message.items) for message in pack(quick, {"default": 1}, {"system.ping": 0.00155}, 64)) == [64, 64]
+    assert sorted(len(message.items) for message in pack(quick, {"default": 1}, {"system.ping": 0.00155}, 64)) == [
+        64,
+        64,
+    ]
     engine_tenancy.platform.fetch("UPDATE jobs SET state = 'queued'", {})
     assert len(dispatch(engine_tenancy, 8, {"system.ping": 30.0})) == 4
 

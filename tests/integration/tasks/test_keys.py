@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,8 @@ import pytest
 
 from bus.endpoints import create, secrets
 from bus.events import publish
-from domain.errors import Cancelled, UniqueKeyTaken
+from config.settings import Settings, SettingsError, load, oldest_local_key
+from domain.errors import Cancelled, Permanent, UniqueKeyTaken
 from domain.identity.principals import system
 from domain.ids import new_id
 from jobs.rows import result_of
@@ -24,9 +26,15 @@ from tasks.keys import destroy_keys, rewrap_keys, rotate_keys
 from tenancy import resealing, rotation
 from tenancy.access import Tenancy
 from tenancy.identity.signing_keys import SigningKeys, rewrap_signing_keys
+from tenancy.life import archives
+from tenancy.life.archive import ArchiveReader
+from tenancy.life.export import export
+from tenancy.life.manifest import signer
+from tenancy.life.restore import fetch
+from tenancy.masters import open_ring
 from tenancy.provisioning import Provisioner
-from tenancy.rewrapping import uses
-from tenancy.scopes import tenant_scope
+from tenancy.rewrapping import note_ring, uses
+from tenancy.scopes import operator_scope, tenant_scope
 from tenancy.sealed_columns import PLATFORM, SealedTable
 from tenancy.vault import MasterRing, SealBroken, Vault, data_key_place, sealed_under
 
@@ -299,7 +307,7 @@ def test_two_rotations_at_once_are_refused(engine_tenancy: Tenancy, pooled_tenan
 def new_ring(engine_tenancy: Tenancy, web_tenancy: Tenancy) -> Iterator[MasterRing]:
     """Both doors with a new active master key in front of the old one; afterwards all is as before."""
     old = engine_tenancy.ring
-    ring = MasterRing((("fresh", os.urandom(32)), *old.keys))
+    ring = MasterRing((("fresh", os.urandom(32)), *old.keys), kept_origin=old.origin)
     back = MasterRing((*old.keys, *ring.keys[:1]))
     for door in (engine_tenancy, web_tenancy):
         door.ring = ring
@@ -340,3 +348,121 @@ def test_after_a_rewrap_the_old_master_key_is_needed_for_nothing(
     )
     report = {use.id: use for use in uses(web_tenancy.platform, new_ring)}
     assert report[old_id].removable, "its day is over"
+
+
+def opens(tenancy: Tenancy, tenant_id: UUID, archive_id: UUID, ring: MasterRing) -> bool:
+    """Whether the archive's own key can be had with these master keys, as a restore would."""
+    with archives.scratch(tenancy.settings) as file:
+        fetch(tenancy, tenant_id, archive_id, file)
+        file.seek(0)
+        try:
+            ArchiveReader(file, ring, archives.wrapping(tenancy.platform, tenant_id, archive_id))
+        except Permanent as error:
+            if error.job_code != "archive_key_missing":
+                raise
+            return False
+    return True
+
+
+def archived(tenancy: Tenancy, tenant_id: UUID) -> UUID:
+    """A new archive of the tenant."""
+    made = new_id()
+    export(tenancy, tenant_id, made, "export", "user:x", lambda *_: None)
+    return made
+
+
+def rewrapped(make_context: MakeContext, tenant_id: UUID) -> Mapping[str, Any]:
+    context, payload = make_context("system.rewrap_keys", tenant_id, {"requested_by": "user:x"})
+    result = rewrap_keys(context, payload)
+    assert result is not None
+    return result
+
+
+def test_archives_are_opened_by_the_new_master_key_alone_once_they_are_rewrapped(
+    engine_tenancy: Tenancy, web_tenancy: Tenancy, make_context: MakeContext, pooled_tenant: UUID,
+    request: pytest.FixtureRequest,
+) -> None:  # fmt: skip
+    """Also one of the time before rows held keys, and one that is there twice over."""
+    made, old_style = archived(engine_tenancy, pooled_tenant), archived(engine_tenancy, pooled_tenant)
+    engine_tenancy.platform.fetch(
+        "UPDATE tenant_archives SET master_key_id = NULL, wrapped = NULL WHERE id = %(id)s", {"id": old_style}
+    )
+    ring: MasterRing = request.getfixturevalue("new_ring")
+    only, old_id = MasterRing(ring.keys[:1], kept_origin=ring.kept_origin), ring.ids[1]
+    assert [opens(engine_tenancy, pooled_tenant, each, only) for each in (made, old_style)] == [False, False]
+    before = {use.id: use for use in uses(web_tenancy.platform, ring)}
+    assert before[old_id].archives >= 2
+    assert rewrapped(make_context, pooled_tenant)["archives"] >= 2
+    assert [opens(engine_tenancy, pooled_tenant, each, only) for each in (made, old_style)] == [True, True]
+    after = {use.id: use for use in uses(web_tenancy.platform, ring)}
+    assert (after[old_id].archives, after["fresh"].archives >= 2) == (0, True)
+    assert rewrapped(make_context, pooled_tenant)["archives"] == 0, "once is enough"
+
+
+def test_one_archive_that_cannot_be_opened_is_counted_and_holds_up_no_other(
+    engine_tenancy: Tenancy, make_context: MakeContext, pooled_tenant: UUID, request: pytest.FixtureRequest
+) -> None:
+    broken, whole = archived(engine_tenancy, pooled_tenant), archived(engine_tenancy, pooled_tenant)
+    engine_tenancy.platform.fetch(
+        "UPDATE tenant_archives SET wrapped = 'x', master_key_id = 'gone' WHERE id = %(id)s", {"id": broken}
+    )
+    ring: MasterRing = request.getfixturevalue("new_ring")
+    result = rewrapped(make_context, pooled_tenant)
+    assert (result["archives"] >= 1, result["unreadable"]) == (True, 1)
+    assert opens(engine_tenancy, pooled_tenant, whole, ring)
+    archives.delete(engine_tenancy, pooled_tenant, broken)
+
+
+def test_the_origin_is_not_removable_unless_it_was_set_apart(web_tenancy: Tenancy) -> None:
+    old = web_tenancy.ring
+    apart = MasterRing((("fresh", os.urandom(32)), *old.keys), kept_origin=old.origin)
+    together = MasterRing(apart.keys)
+    note_ring(web_tenancy.platform, apart)
+    web_tenancy.platform.fetch("UPDATE master_keys SET retired_at = now() - interval '26 hours' WHERE id <> 'fresh'", {},
+                               operator_scope())  # fmt: skip
+    origins = {use.id: use.origin for use in uses(web_tenancy.platform, together)}
+    assert [name for name, origin in origins.items() if origin] == [old.ids[-1]]
+    assert not any(use.removable for use in uses(web_tenancy.platform, together) if use.id == old.ids[-1])
+    assert not any(use.origin for use in uses(web_tenancy.platform, apart))
+    note_ring(web_tenancy.platform, old)
+
+
+def test_accounts_and_signatures_outlive_every_master_key(settings: Settings) -> None:
+    """What `NEXUS_ORIGIN_KEY` keeps: the oldest key leaves, and nothing that was derived from it changes."""
+    assert settings.master_keys is not None
+    old, fresh = settings.master_keys.get_secret_value(), base64.b64encode(os.urandom(32)).decode()
+
+    def with_keys(**given: str) -> Settings:
+        return settings_like(settings, **given)
+
+    before = with_keys(NEXUS_MASTER_KEYS=f"fresh:{fresh},{old}")
+    kept = with_keys(NEXUS_MASTER_KEYS=f"fresh:{fresh}", NEXUS_ORIGIN_KEY=oldest_local_key(old))
+    lost = with_keys(NEXUS_MASTER_KEYS=f"fresh:{fresh}")
+    assert (before.web_dsn, before.engine_dsn) == (settings.web_dsn, settings.engine_dsn)
+    assert (kept.web_dsn, kept.engine_dsn) == (settings.web_dsn, settings.engine_dsn)
+    assert lost.web_dsn != settings.web_dsn, "which is why it is to be set"
+    public = signer(open_ring(settings).origin).public_key().public_bytes_raw()
+    assert signer(open_ring(kept).origin).public_key().public_bytes_raw() == public
+    assert signer(open_ring(lost).origin).public_key().public_bytes_raw() != public
+    door = Tenancy(kept, "web")
+    try:
+        assert door.platform.fetch("SELECT 1 AS one", {}) == [{"one": 1}], "the account is still the one that is there"
+    finally:
+        door.dispose()
+    assert open_ring(kept).verifying == (open_ring(settings).origin, base64.b64decode(fresh))
+
+
+@pytest.mark.parametrize("text", ["", "x", base64.b64encode(b"short").decode(), "ä" * 44])
+def test_an_origin_that_is_no_key_is_refused(settings: Settings, text: str) -> None:
+    with pytest.raises(SettingsError, match="NEXUS_ORIGIN_KEY"):
+        settings_like(settings, NEXUS_ORIGIN_KEY=text)
+
+
+def settings_like(settings: Settings, **given: str) -> Settings:
+    """The same settings with some others."""
+    known = {
+        str(Settings.model_fields[name].alias): getattr(settings, name)
+        for name in settings.model_fields_set
+        if getattr(settings, name) is not None
+    }
+    return load(_env_file=None, **{**known, **given})

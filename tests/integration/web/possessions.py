@@ -17,6 +17,7 @@ from domain.identity.principals import system
 from domain.ids import new_id
 from jobs.submit import NewJob, submit
 from tenancy.access import Tenancy
+from tenancy.audit.sealing import seal_waiting
 from tenancy.scopes import tenant_scope
 from tests.integration.web.callers import Caller
 from tests.integration.web.engine import run, run_queued
@@ -36,6 +37,7 @@ PRICE = {"provider": "openai", "model": "secret-model", "input_micros": 1, "outp
 TEMPLATE = {"variants": [{"channel": "email", "locale": "en", "subject": "Secret", "text": "Secret."}]}
 BROADCAST = {"name": "Secret", "subject": "Secret", "text": "Secret.", "audience": {}, "category": "news"}
 DOCUMENT = {"title": "Secret", "body": "Secret."}
+SEARCH_SOURCE = {"name": "secret", "url": "https://example.com/search", "secret": "Bearer secret-secret"}
 
 BODIES: Mapping[str, Any] = {
     "put_schedule": SCHEDULE, "replace_webhook_endpoint": ENDPOINT, "update": {"name": "Theirs"}, "put_document": DOCUMENT,
@@ -46,6 +48,7 @@ BODIES: Mapping[str, Any] = {
     "put_template": TEMPLATE, "preview_template": {"channel": "email", "data": {}}, "put_preferences": {},
     "note_engagement": {"event": "read"}, "create_device": {"kind": "fcm", "token": "secret" * 20},
     "put_budget": BUDGET, "put_price": PRICE,
+    "put_search_source": SEARCH_SOURCE,
 }  # fmt: skip
 """What is sent to operations that need a body to get as far as looking for the thing."""
 
@@ -125,10 +128,11 @@ def _llm(caller: Caller, engine: Tenancy, _: Ids) -> Ids:
 
 
 def _search(caller: Caller, engine: Tenancy, _: Ids) -> Ids:
+    source = _made(caller, "/search/sources", SEARCH_SOURCE)["id"]
     body = {"q": "secret", "sources": ["documents"]}
     asked = caller.post(f"{V1}/search", json=body, headers={"Prefer": "respond-async"})
     run_queued(engine, caller.tenant_id, "search.query", "search.source")
-    return {"search_id": asked.json["search_id"]}
+    return {"search_id": asked.json["search_id"], "search_source_id": source}
 
 
 def _document(caller: Caller, _engine: Tenancy, _: Ids) -> Ids:
@@ -165,8 +169,18 @@ def _archive(caller: Caller, engine: Tenancy, _: Ids) -> Ids:
 
 Maker = Callable[[Caller, Tenancy, Ids], Ids]
 
+
+def _audit_export(caller: Caller, engine: Tenancy, _: Ids) -> Ids:
+    asked = _made(caller, "/audit/exports", {})["id"]
+    while seal_waiting(engine.platform):
+        continue
+    run(engine, caller.tenant_id, UUID(asked))
+    return {"export_id": asked}
+
+
 POSSESSIONS: tuple[Maker, ...] = (
     _tenant, _document, _job, _schedule, _endpoint, _invoice, _notification, _audience, _llm, _search, _identity, _group, _archive,
+    _audit_export,
 )  # fmt: skip
 """Each makes something that the caller's tenant owns and gives its ids by the names that paths use; it gets those so far."""
 

@@ -4,70 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
-import pytest
-
-from config.settings import Settings
 from domain.identity.principals import system
 from domain.ids import new_id
 from jobs.submit import NewJob, submit
-from models.tenant import Charge, Invoice, Meter, Plan, UsageEvent
+from models.tenant import Invoice, UsageEvent
 from tenancy.access import Tenancy
-from tenancy.bootstrap import Prepared
-from tenancy.provisioning import Provisioner
+from tests.integration.web.books import BILLING, WHO, operate, subscribe
 from tests.integration.web.callers import Caller
 from tests.integration.web.engine import all_of, code_of, run, run_queued
-
-BILLING = "/api/v1/billing"
-WHO = {"name": "Acme", "email": "billing@example.com"}
-
-
-@pytest.fixture
-def operator_id(prepared: tuple[Settings, Prepared], engine_tenancy: Tenancy) -> UUID:
-    """The operator's tenant, with a database."""
-    tenant_id = prepared[1].operator_tenant_id
-    if engine_tenancy.record(tenant_id).dsn is not None:
-        return tenant_id
-    # Tests that only need it to be active leave it so, without a database.
-    engine_tenancy.platform.fetch("UPDATE tenants SET state = 'provisioning' WHERE id = %(id)s", {"id": tenant_id})
-    saga = Provisioner(engine_tenancy.settings, engine_tenancy, tenant_id)
-    for _, step in saga.steps():
-        step()
-    saga.close()
-    return tenant_id
-
-
-@pytest.fixture
-def plan(operator_id: UUID, engine_tenancy: Tenancy) -> Callable[..., UUID]:
-    """A plan of the platform that charges for jobs."""
-
-    def make(amount: int = 1000, **fields: Any) -> UUID:
-        with engine_tenancy.session(operator_id) as session:
-            meter = session.query(Meter).filter_by(code="jobs").one_or_none()
-            if meter is None:
-                meter = Meter(tenant_id=operator_id, id=new_id(), code="jobs", name="Jobs", aggregation="count")
-            sold = Plan(tenant_id=operator_id, id=new_id(), code=f"p-{new_id().hex}", name="Platform", amount=amount,
-                        currency="EUR", interval="month", **fields)  # fmt: skip
-            session.add_all([meter, sold])
-            session.flush()
-            session.add(Charge(tenant_id=operator_id, id=new_id(), plan_id=sold.id, meter_id=meter.id, name="Jobs",
-                               model="standard", terms={"unit_amount": "2"}))  # fmt: skip
-            return sold.id
-
-    return make
-
-
-def subscribe(caller: Caller, plan_id: UUID, expect: int = 200) -> Any:
-    response = caller.post(f"{BILLING}/subscribe", json={"plan_id": str(plan_id), **WHO})
-    assert response.status_code == expect, response.json
-    return response.json
-
-
-def operate(engine: Tenancy, operator_id: UUID, kind: str, payload: dict[str, Any]) -> Any:
-    job = submit(engine, NewJob(kind=kind, payload=payload, principal=system("beat", operator_id)))
-    return run(engine, operator_id, job.id)
 
 
 def test_a_tenants_jobs_become_its_usage_once(
@@ -89,6 +35,25 @@ def test_a_tenants_jobs_become_its_usage_once(
         mine = session.query(UsageEvent).filter_by(customer_id=UUID(made["customer_id"])).all()
         assert {(each.code, each.source_type) for each in mine} == {("jobs", "job"), ("storage", "bucket")}
         assert str(job.id) in {each.source_id for each in mine}
+
+
+def test_a_search_is_one_usage_event_that_points_at_its_job_however_many_sources_it_asked(
+    caller: Caller, plan: Callable[..., UUID], operator_id: UUID, engine_tenancy: Tenancy
+) -> None:
+    customer_id = UUID(subscribe(caller, plan())["customer_id"])
+    asked = [
+        caller.post("/api/v1/search", json={"q": "travel"}, headers={"Prefer": "respond-async"}).json["search_id"]
+        for _ in range(2)
+    ]
+    run_queued(engine_tenancy, caller.tenant_id, "search.query", "search.source")
+
+    for _ in range(2):
+        operate(engine_tenancy, operator_id, "usage.collect", {})
+
+    with engine_tenancy.session(operator_id) as session:
+        mine = session.query(UsageEvent).filter_by(customer_id=customer_id).all()
+    for code in ("searches", "jobs"):
+        assert sorted(each.source_id or "" for each in mine if each.code == code) == sorted(asked)
 
 
 def test_subscribing_again_is_going_over(caller: Caller, plan: Callable[..., UUID]) -> None:

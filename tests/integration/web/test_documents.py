@@ -6,7 +6,7 @@ import pytest
 
 from tenancy.access import Tenancy
 from tests.integration.web.callers import Caller
-from tests.integration.web.engine import code_of, pointers_of, program
+from tests.integration.web.engine import all_of, code_of, pointers_of, program
 
 DOCUMENT = {"title": "Travel expenses", "body": "What is paid, and how to ask for it.", "language": "english"}
 
@@ -23,6 +23,8 @@ def test_a_new_document_is_created_and_read_back(caller: Caller) -> None:
     assert read.json["external_id"] == "handbook-12"
     assert read.json["language"] == "english"
     assert read.json["created_at"].endswith("Z")
+    assert read.json["metadata"] == {}
+    assert read.headers["ETag"] == put.headers["ETag"] == '"1"'
 
 
 def test_putting_the_same_name_again_replaces_the_document(caller: Caller) -> None:
@@ -63,6 +65,9 @@ def test_a_name_that_cannot_be_kept_is_refused(caller: Caller, name: str) -> Non
         ({**DOCUMENT, "language": "klingon"}, "/language"),
         ({**DOCUMENT, "url": "ftp://example.com/x"}, "/url"),
         ({**DOCUMENT, "title": "a\0b"}, "/title"),
+        ({**DOCUMENT, "metadata": {"Kind": "memo"}}, "/metadata/Kind"),
+        ({**DOCUMENT, "metadata": {"kind": ["memo"]}}, "/metadata/kind"),
+        ({**DOCUMENT, "metadata": {f"f{number}": 1 for number in range(51)}}, "/metadata"),
     ],
 )
 def test_a_bad_document_is_refused_and_nothing_changes(caller: Caller, body: dict[str, object], pointer: str) -> None:
@@ -70,6 +75,42 @@ def test_a_bad_document_is_refused_and_nothing_changes(caller: Caller, body: dic
     assert code_of(refused) == (422, "invalid_payload")
     assert pointers_of(refused) == [pointer]
     assert caller.get("/api/v1/search/documents/handbook-12").status_code == 404
+
+
+def test_metadata_is_kept_as_it_was_put(caller: Caller) -> None:
+    metadata = {"kind": "memo", "year": 2024, "share": 0.5, "open": True}
+    assert (
+        caller.put("/api/v1/search/documents/a", json={**DOCUMENT, "metadata": metadata}).json["metadata"] == metadata
+    )
+    assert caller.get("/api/v1/search/documents/a").json["metadata"] == metadata
+
+
+def test_an_edit_of_a_version_that_is_gone_is_refused_and_changes_nothing(caller: Caller) -> None:
+    path = "/api/v1/search/documents/a"
+    tag = caller.put(path, json=DOCUMENT, headers={"If-None-Match": "*"}).headers["ETag"]
+    second = caller.put(path, json={**DOCUMENT, "title": "Second"}, headers={"If-Match": tag})
+    assert (second.status_code, second.json["version"], second.headers["ETag"]) == (200, 2, '"2"')
+    stale = caller.put(path, json={**DOCUMENT, "title": "Third"}, headers={"If-Match": tag})
+    assert code_of(stale) == (412, "precondition_failed")
+    again = caller.put(path, json=DOCUMENT, headers={"If-None-Match": "*"})
+    assert code_of(again) == (412, "precondition_failed")
+    assert caller.get(path).json["title"] == "Second"
+    nowhere = caller.put("/api/v1/search/documents/b", json=DOCUMENT, headers={"If-Match": "*"})
+    assert code_of(nowhere) == (412, "precondition_failed")
+    assert caller.get("/api/v1/search/documents/b").status_code == 404
+
+
+def test_documents_are_listed_in_pages_without_their_bodies(caller: Caller) -> None:
+    for name in "abc":
+        caller.put(f"/api/v1/search/documents/{name}", json=DOCUMENT)
+    items = all_of(caller, "/api/v1/search/documents", limit="2")
+    assert [item["external_id"] for item in items] == ["c", "b", "a"]
+    assert all("body" not in item for item in items)
+    assert [item["external_id"] for item in all_of(caller, "/api/v1/search/documents", sort="created_at")] == [
+        "a",
+        "b",
+        "c",
+    ]
 
 
 def test_a_document_that_the_index_cannot_hold_is_refused(caller: Caller) -> None:
@@ -137,3 +178,5 @@ def test_each_verb_needs_its_own_permission(caller: Caller, web_tenancy: Tenancy
     assert code_of(reader.delete("/api/v1/search/documents/a")) == (403, "permission_denied")
     assert code_of(reader.post("/api/v1/search/documents/bulk", json={"items": []})) == (403, "permission_denied")
     assert code_of(reader.get("/api/v1/search/documents/a")) == (404, "not_found")
+    writer = program(caller, web_tenancy, "document:create")
+    assert code_of(writer.get("/api/v1/search/documents")) == (403, "permission_denied")

@@ -30,11 +30,7 @@ def away(
     with socket.create_server(("127.0.0.1", 0), backlog=256) as silent:
         address = f"postgresql://127.0.0.1:{silent.getsockname()[1]}?connect_timeout={CONNECT_SECONDS}"
         dsn = with_address(web_tenancy.record(tenant).dsn or "", address)
-        sealed = web_tenancy.vault(tenant).seal(dsn.encode(), "tenants", "dsn_sealed", tenant)
-        web_tenancy.platform.fetch(
-            "UPDATE tenants SET dsn_sealed = %(sealed)s, version = version + 1 WHERE id = %(id)s",
-            {"sealed": sealed, "id": tenant}, {"nexus.tenant_id": str(tenant)},
-        )  # fmt: skip
+        move(web_tenancy, tenant, dsn)
         yield sign_in(tenant, user)
 
 
@@ -67,7 +63,68 @@ def test_a_hundred_requests_for_it_are_answered_in_about_the_time_of_one_and_oth
     )
 
 
+def test_whoever_was_told_is_told_again_without_any_work_until_it_is_time_to_look(
+    away: Caller, web_tenancy: Tenancy, count_trips: Callable[..., Any], sign_in: Callable[..., Caller]
+) -> None:
+    """A crowd that asks again and again costs neither PostgreSQL nor anybody who asks for something else."""
+    app = create_app(web_tenancy.settings.model_copy(update={"redis_url": None}))
+    tenancy = app.extensions["nexus.tenancy"]
+    try:
+        first = app.test_client().get(PLANS, headers=away.headers)
+        assert code_of(first) == (503, "service_unavailable")
+        with count_trips(tenancy.platform) as trips:
+            again = [app.test_client().get(PLANS, headers=away.headers) for _ in range(20)]
+        assert {code_of(answer) for answer in again} == {(503, "service_unavailable")}
+        assert all(int(answer.headers["Retry-After"]) >= 1 for answer in again)
+        assert all(answer.headers["X-Content-Type-Options"] == "nosniff" for answer in again)
+        assert trips.count == 0
+        others = [
+            dict(away.headers, Authorization="Bearer nonsense"),
+            dict(away.headers, **{"X-Project-ID": str(UUID(int=7))}),
+        ]
+        answers = [app.test_client().get(PLANS, headers=each) for each in others]
+        assert [code_of(answer)[0] for answer in answers] == [401, 404], "nobody else is told what this one was"
+        viewer = sign_in(away.tenant_id)
+        assert code_of(app.test_client().get("/api/v1/audit", headers=viewer.headers))[0] == 403
+    finally:
+        tenancy.dispose()
+
+
+def test_a_database_that_is_back_is_found_by_whoever_comes_next(
+    make_tenant: Callable[..., UUID], sign_in: Callable[..., Caller], user: UUID, web_tenancy: Tenancy
+) -> None:
+    """From a port that refuses to the real one: nobody has to wait for what was remembered of callers."""
+    tenant = make_tenant("dedicated")
+    real = web_tenancy.record(tenant).dsn or ""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    move(web_tenancy, tenant, with_address(real, f"postgresql://127.0.0.1:{port}"))
+    caller = sign_in(tenant, user)
+    app = create_app(web_tenancy.settings.model_copy(update={"redis_url": None}))
+    try:
+        for _ in range(3):
+            assert code_of(app.test_client().get(PLANS, headers=caller.headers)) == (503, "service_unavailable")
+        move(web_tenancy, tenant, real)
+        deadline = time.monotonic() + 60
+        while app.test_client().get(PLANS, headers=caller.headers).status_code != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    finally:
+        app.extensions["nexus.tenancy"].dispose()
+
+
+def move(tenancy: Tenancy, tenant: UUID, dsn: str) -> None:
+    """Say that the tenant's database is there."""
+    tenancy.directory.forget(tenant)
+    sealed = tenancy.vault(tenant).seal(dsn.encode(), "tenants", "dsn_sealed", tenant)
+    tenancy.platform.fetch(
+        "UPDATE tenants SET dsn_sealed = %(sealed)s, version = version + 1 WHERE id = %(id)s",
+        {"sealed": sealed, "id": tenant}, {"nexus.tenant_id": str(tenant)},
+    )  # fmt: skip
+
+
 def test_the_platform_reads_it_all_the_same(away: Caller) -> None:
     """What stands on the platform needs no tenant's database."""
     assert away.get("/api/v1/jobs").status_code == 200
     assert away.get(f"/api/v1/tenants/{away.tenant_id}").status_code == 200
+    assert away.get("/api/v1/audit").status_code == 200, "what waits in its database is told later"

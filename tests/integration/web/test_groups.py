@@ -206,6 +206,36 @@ def test_nobody_fills_groups_with_more_than_they_hold(
     assert "tenant:delete" not in held_by(admin)
 
 
+def test_an_owner_through_a_group_is_an_owner_for_whoever_would_remove_or_change_them(
+    caller: Caller, sign_in: Callable[..., Caller], member: Caller
+) -> None:
+    admin, denied = sign_in(caller.tenant_id, role="admin"), (403, "permission_denied")
+    owners = make_group(caller, "owners")
+    put_in(caller, owners, member, system_role(caller, "owner"))
+    below = make_group(caller, "below", owners)
+    deputy = sign_in(caller.tenant_id, role="editor")
+    assert caller.put(f"{GROUPS}/{below}/members/{deputy.user_id}").status_code == 204
+    for one in (member, deputy):
+        path = f"/api/v1/users/{one.user_id}"
+        assert code_of(admin.delete(path)) == denied
+        assert code_of(admin.put(path, json={"roles": ["viewer"]}, headers=ANY)) == denied
+    assert member.delete(f"/api/v1/users/{deputy.user_id}").status_code == 204, "one owner may remove another"
+    assert caller.delete(f"{GROUPS}/{owners}/members/{member.user_id}").status_code == 204
+    assert admin.delete(f"/api/v1/users/{member.user_id}").status_code == 204, "and no owner is anybody's to remove"
+
+
+def test_an_owner_through_a_group_is_not_the_one_that_a_tenant_keeps(caller: Caller, member: Caller) -> None:
+    """A change of groups could end that; whoever holds the role by name stays until another one does."""
+    owners = make_group(caller, "owners")
+    put_in(caller, owners, member, system_role(caller, "owner"))
+    mine = f"/api/v1/users/{caller.user_id}"
+    assert code_of(member.delete(mine)) == (409, "last_owner")
+    assert code_of(member.put(mine, json={"roles": ["viewer"]}, headers=ANY)) == (409, "last_owner")
+    promoted = member.put(f"/api/v1/users/{member.user_id}", json={"roles": ["owner"]}, headers=ANY)
+    assert promoted.status_code == 200
+    assert member.delete(mine).status_code == 204
+
+
 def test_who_may_only_read_changes_no_groups(caller: Caller, sign_in: Callable[..., Caller]) -> None:
     viewer, group, role = sign_in(caller.tenant_id), make_group(caller, "dev"), make_role(caller, "readers")
     where = f"{GROUPS}/{group}"

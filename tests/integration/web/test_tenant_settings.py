@@ -18,7 +18,9 @@ from tenancy.scopes import tenant_scope, user_scope
 from tests.integration.web.callers import Caller, access_token
 from tests.integration.web.engine import code_of, pointers_of
 
-DEFAULTS = {"locale": "en", "timezone": "UTC", "provider_fallback": True, "backups": True}
+DEFAULTS = {
+    "locale": "en", "timezone": "UTC", "provider_fallback": True, "backups": True, "search_log": "full", "search_log_days": 30,
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -39,7 +41,10 @@ def test_settings_are_replaced_as_they_were_read(caller: Caller) -> None:
     path = f"/api/v1/tenants/{caller.tenant_id}/settings"
     read = caller.get(path)
     assert read.json == DEFAULTS
-    wanted = {"locale": "pt-BR", "timezone": "America/Sao_Paulo", "provider_fallback": False, "backups": False}
+    wanted = {
+        "locale": "pt-BR", "timezone": "America/Sao_Paulo", "provider_fallback": False, "backups": False,
+        "search_log": "redacted", "search_log_days": 7,
+    }  # fmt: skip
     answer = caller.put(path, json=wanted, headers={"If-Match": read.headers["ETag"]})
     assert (answer.status_code, answer.json) == (200, wanted)
     assert caller.get(path).json == wanted
@@ -56,6 +61,8 @@ def test_settings_are_replaced_as_they_were_read(caller: Caller) -> None:
         ({"timezone": "Mars/Olympus"}, "/timezone"),
         ({"timezone": "../etc/passwd"}, "/timezone"),
         ({"provider_fallback": "yes"}, "/provider_fallback"),
+        ({"search_log": "some"}, "/search_log"),
+        ({"search_log_days": 0}, "/search_log_days"),
         ({"colour": "red"}, "/colour"),
     ],
 )
@@ -118,6 +125,30 @@ def test_keys_and_members_are_held_to_their_quota(
 
     with ThreadPoolExecutor(4) as threads:
         assert sorted(threads.map(join, range(4))) == ["joined"] + ["quota_exceeded"] * 3
+
+
+def test_the_last_schedule_is_made_once_however_many_ask_at_once(
+    caller: Caller, quotas: Callable[..., None], stranger: Caller
+) -> None:
+    quotas(schedules=2)
+
+    def make(number: int) -> int:
+        body = {"name": f"s{number}", "kind": "system.ping", "cron": "0 6 * * *"}
+        return int(caller.post("/api/v1/schedules", json=body).status_code)
+
+    with ThreadPoolExecutor(6) as threads:
+        assert sorted(threads.map(make, range(6))) == [201] * 2 + [409] * 4
+    refused = caller.post("/api/v1/schedules", json={"name": "more", "kind": "system.ping", "cron": "0 6 * * *"})
+    assert code_of(refused) == (409, "quota_exceeded")
+    kept = caller.get("/api/v1/schedules").json["items"]
+    shown = caller.get(f"/api/v1/tenants/{caller.tenant_id}/quotas").json
+    assert (len(kept), shown["schedules"], shown["used"]["schedules"]) == (2, 2, 2)
+    etag = caller.get(f"/api/v1/schedules/{kept[0]['id']}").headers["ETag"]
+    again = {"name": kept[0]["name"], "kind": "system.ping", "cron": "0 7 * * *"}
+    changed = caller.put(f"/api/v1/schedules/{kept[0]['id']}", json=again, headers={"If-Match": etag})
+    assert changed.status_code == 200, "what is there may be changed"
+    body = {"name": "theirs", "kind": "system.ping", "cron": "0 6 * * *"}
+    assert stranger.post("/api/v1/schedules", json=body).status_code == 201
 
 
 def test_an_archive_beyond_the_storage_quota_is_refused(

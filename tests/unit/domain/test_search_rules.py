@@ -107,13 +107,20 @@ def test_an_answer_of_all_sources_is_whole() -> None:
     whole = answer(QUESTION, answers, ASKED + timedelta(seconds=1))
 
     assert whole["search_id"] == QUESTION.search_id
-    assert (whole["took_ms"], whole["partial"]) == (250, False)
+    assert (whole["took_ms"], whole["partial"], whole["total"]) == (250, False, 2)
     assert [one["id"] for one in whole["hits"]] == ["documents-a", "messages-b"]
     assert whole["hits"][0] == {
         "id": "documents-a", "source": "documents", "title": "A", "snippet": "«a»", "url": None,
         "score": pytest.approx(1 / 61), "ranks": {"documents": 1},
     }  # fmt: skip
-    assert whole["sources"][1] == {"name": "messages", "status": "ok", "took_ms": 40, "hits": 1, "error": None}
+    assert whole["sources"][1] == {
+        "name": "messages",
+        "status": "ok",
+        "took_ms": 40,
+        "hits": 1,
+        "error": None,
+        "notes": [],
+    }
 
 
 def test_a_silent_source_is_pending_before_the_deadline_and_timed_out_after() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from domain.errors import LastOwner, PermissionDenied
-from domain.identity.members import check_owner_stays, check_within
+from domain.identity.grants import check_within
+from domain.identity.members import check_owner_stays
 from domain.identity.permissions import SYSTEM_ROLES
 
 
