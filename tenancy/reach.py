@@ -59,9 +59,7 @@ class Reach:
         if self.is_open:
             return
         with self._changed:
-            if self._knocking_since is not None:
-                self._wait_for_the_knock(self._knocking_since)
-            if self._open:
+            if self._knocking_since is not None and self._is_let_in(self._knocking_since):
                 return
             self._refuse_while_away()
             if self._knocking_since is not None:
@@ -123,15 +121,16 @@ class Reach:
             return self._wait(now)
         return None
 
-    def _wait_for_the_knock(self, since: float) -> None:
+    def _is_let_in(self, since: float) -> bool:
+        """Wait for the outcome of the knock, if it may be a matter of moments; returns whether there is a connection now."""
         left = HANGING_SECONDS - (time.monotonic() - since)
-        if left <= 0 or self._away_since is not None or self._waiting >= MOST_WAITING:
-            return
-        self._waiting += 1
-        try:
-            self._changed.wait_for(lambda: self.is_open or self._knocking_since != since, timeout=left)
-        finally:
-            self._waiting -= 1
+        if left > 0 and self._away_since is None and self._waiting < MOST_WAITING:
+            self._waiting += 1
+            try:
+                self._changed.wait_for(lambda: self.is_open or self._knocking_since != since, timeout=left)
+            finally:
+                self._waiting -= 1
+        return self.is_open
 
     def _refuse_while_away(self) -> None:
         if self._away_since is not None and time.monotonic() < self._ask_at:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import text
@@ -26,43 +27,45 @@ PREFIXES = 50
 VOCABULARY = 5000
 """Words with the same first letter that a misspelt one is held against."""
 
-# A loose index scan: one probe for each language, instead of one row for each document.
+# Loose index scans: one probe for each language, and one for each word that begins so, instead of one row for each document. All in
+# one statement, for a round trip costs as much as what it does.
+_WORDS_BETWEEN = """
+    (SELECT word FROM document_words WHERE tenant_id = :tenant AND word >= :first AND word < :beyond ORDER BY word LIMIT 1)
+    UNION ALL
+    SELECT (SELECT w.word FROM document_words w WHERE w.tenant_id = :tenant AND w.word > between_.word AND w.word < :beyond
+             ORDER BY w.word LIMIT 1)
+      FROM between_ WHERE between_.word IS NOT NULL
+"""
+_COUNTED = """
+SELECT jsonb_object_agg(t.word, (SELECT count(*) FROM (
+           SELECT FROM document_words w WHERE w.tenant_id = :tenant AND w.word = t.word LIMIT :bound) AS x))
+"""
+
 _READ = text(
-    """
+    f"""
 WITH RECURSIVE used AS (
     (SELECT language FROM documents WHERE tenant_id = :tenant ORDER BY language LIMIT 1)
     UNION ALL
     SELECT (SELECT d.language FROM documents d WHERE d.tenant_id = :tenant AND d.language > used.language
              ORDER BY d.language LIMIT 1)
       FROM used WHERE used.language IS NOT NULL
+), between_ AS ({_WORDS_BETWEEN}
+), beginnings AS MATERIALIZED (
+    SELECT word FROM between_ WHERE word IS NOT NULL LIMIT :prefixes
+), read AS MATERIALIZED (
+    SELECT used.language::text AS language, c.number, phraseto_tsquery(used.language, c.text)::text AS asked,
+           tsvector_to_array(to_tsvector(used.language, c.text)) AS lexemes
+      FROM used CROSS JOIN unnest(CAST(:texts AS text[])) WITH ORDINALITY AS c (text, number)
+     WHERE used.language IS NOT NULL
 )
-SELECT used.language::text AS language, c.number, phraseto_tsquery(used.language, c.text)::text AS asked,
-       tsvector_to_array(to_tsvector(used.language, c.text)) AS lexemes
-  FROM used CROSS JOIN unnest(CAST(:texts AS text[])) WITH ORDINALITY AS c (text, number)
- WHERE used.language IS NOT NULL
- ORDER BY 1, 2
+SELECT (SELECT jsonb_agg(jsonb_build_array(language, number, asked, lexemes) ORDER BY language, number) FROM read) AS clauses,
+       (SELECT jsonb_agg(word) FROM beginnings) AS beginnings,
+       ({_COUNTED} FROM (SELECT word FROM beginnings UNION SELECT unnest(lexemes) FROM read) AS t) AS counts
 """
 )
-
-_COUNT = text(
-    """
-SELECT t.word, (SELECT count(*) FROM (SELECT FROM document_words w WHERE w.tenant_id = :tenant AND w.word = t.word LIMIT :bound) AS x)
-       AS documents
-  FROM unnest(CAST(:words AS text[])) AS t (word)
-"""
-)
-
+_COUNT = text(f"{_COUNTED} FROM unnest(CAST(:words AS text[])) AS t (word)")
 _BEGINNING = text(
-    """
-WITH RECURSIVE found AS (
-    (SELECT word FROM document_words WHERE tenant_id = :tenant AND word >= :first AND word < :beyond ORDER BY word LIMIT 1)
-    UNION ALL
-    SELECT (SELECT w.word FROM document_words w WHERE w.tenant_id = :tenant AND w.word > found.word AND w.word < :beyond
-             ORDER BY w.word LIMIT 1)
-      FROM found WHERE found.word IS NOT NULL
-)
-SELECT word FROM found WHERE word IS NOT NULL LIMIT :bound
-"""
+    f"WITH RECURSIVE between_ AS ({_WORDS_BETWEEN}) SELECT word FROM between_ WHERE word IS NOT NULL LIMIT :bound"
 )
 
 
@@ -101,11 +104,14 @@ class _Read:
 def match(session: Session, tenant_id: UUID, question: str, filters: Sequence[Filter], wanted: int) -> Matches:
     """The `wanted` best documents that fulfil the question and the filters."""
     groups = read_question(question)
-    languages, read = _read(session, tenant_id, groups)
-    counts = _count(session, tenant_id, read)
-    if any(counts[word] == 0 for each in read for word in each.words):
+    if not groups:
+        return Matches((), {})
+    languages, read, counts = _read(session, tenant_id, groups)
+    if any(not counts.get(word) for each in read for word in each.words):
         read = [_guessed(session, tenant_id, each, counts) for each in read]
-        counts |= _count(session, tenant_id, read)
+        meant = [word for each in read for word in each.meant]
+        if meant:
+            counts |= session.scalar(_COUNT, {"tenant": tenant_id, "words": meant, "bound": CANDIDATES})
     by_group: list[list[_Read]] = []
     position = 0
     for group in groups:
@@ -121,43 +127,46 @@ def match(session: Session, tenant_id: UUID, question: str, filters: Sequence[Fi
     return Matches([row_hit(row) for row in rows], corrected if rows else {})
 
 
-def _read(session: Session, tenant_id: UUID, groups: Sequence[Group]) -> tuple[list[str], list[_Read]]:
+def _read(session: Session, tenant_id: UUID, groups: Sequence[Group]) -> tuple[list[str], list[_Read], dict[str, int]]:
+    """The tenant's languages, the clauses as these read them, and in how many documents each word stands, up to `CANDIDATES`."""
     clauses = [clause for group in groups for clause in group]
-    if not clauses:
-        return [], []
-    rows = session.execute(_READ, {"tenant": tenant_id, "texts": [clause.text for clause in clauses]}).all()
+    begun = next((clause.text.lower() for clause in clauses if clause.unfinished), "")
+    parameters = {
+        "tenant": tenant_id, "texts": [clause.text for clause in clauses], "bound": CANDIDATES, "prefixes": PREFIXES,
+        **_between(begun),
+    }  # fmt: skip
+    row = session.execute(_READ, parameters).one()
+    told = [_Told(*each) for each in row.clauses or ()]
     read = []
     for number, clause in enumerate(clauses, start=1):
-        own = [row for row in rows if row.number == number]
-        asked = {row.language: row.asked for row in own if row.asked}
-        words = frozenset(word for row in own for word in row.lexemes)
-        beginnings = _beginnings(session, tenant_id, clause.text.lower(), PREFIXES) if clause.unfinished else ()
-        read.append(_Read(clause, asked, words, frozenset(beginnings)))
-    return sorted({row.language for row in rows}), read
+        own = [each for each in told if each.number == number]
+        asked = {each.language: each.asked for each in own if each.asked}
+        words = frozenset(word for each in own for word in each.lexemes)
+        read.append(_Read(clause, asked, words, frozenset((row.beginnings or ()) if clause.unfinished else ())))
+    return sorted({each.language for each in told}), read, row.counts or {}
 
 
-def _beginnings(session: Session, tenant_id: UUID, first: str, bound: int) -> list[str]:
-    """Words of the documents that begin so."""
-    parameters = {"tenant": tenant_id, "first": first, "beyond": f"{first}\U0010ffff", "bound": bound}
-    return list(session.scalars(_BEGINNING, parameters))
+class _Told(NamedTuple):
+    language: str
+    number: int
+    asked: str
+    lexemes: Sequence[str]
 
 
-def _count(session: Session, tenant_id: UUID, read: Sequence[_Read]) -> dict[str, int]:
-    words = sorted({word for each in read for word in each.any_word})
-    if not words:
-        return {}
-    rows = session.execute(_COUNT, {"tenant": tenant_id, "words": words, "bound": CANDIDATES})
-    return {row.word: row.documents for row in rows}
+def _between(first: str) -> dict[str, str]:
+    """Parameters for the words that begin so; for none, where nothing has begun."""
+    return {"first": first, "beyond": f"{first}\U0010ffff" if first else ""}
 
 
 def _guessed(session: Session, tenant_id: UUID, each: _Read, counts: Mapping[str, int]) -> _Read:
     """The clause with the words that were perhaps meant, where none of its own stands anywhere."""
-    if each.clause.negated or each.clause.phrase or any(counts[word] for word in each.any_word):
+    if each.clause.negated or each.clause.phrase or any(counts.get(word) for word in each.any_word):
         return each
     word = min(each.words, key=len, default="")
     if not slips_allowed(word):
         return each
-    return replace(each, meant=tuple(nearest(word, _beginnings(session, tenant_id, word[0], VOCABULARY))))
+    known = session.scalars(_BEGINNING, {"tenant": tenant_id, "bound": VOCABULARY, **_between(word[0])})
+    return replace(each, meant=tuple(nearest(word, known)))
 
 
 def _candidates(group: Sequence[_Read], languages: Sequence[str], counts: Mapping[str, int]) -> Candidates | None:
@@ -171,8 +180,8 @@ def _candidates(group: Sequence[_Read], languages: Sequence[str], counts: Mappin
         return None
     if not required:
         return Candidates(sorted({word for each in positive for word in each.any_word}), [])
-    by_rarity = sorted(required, key=lambda each: sum(counts[word] for word in each.any_word))
-    if not sum(counts[word] for word in by_rarity[0].any_word):
+    by_rarity = sorted(required, key=lambda each: sum(counts.get(word, 0) for word in each.any_word))
+    if not sum(counts.get(word, 0) for word in by_rarity[0].any_word):
         return None
     first, *others = by_rarity
     return Candidates(sorted(first.any_word), [sorted(each.any_word) for each in others[:7]])

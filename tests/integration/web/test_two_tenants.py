@@ -50,8 +50,9 @@ class Operation:
         return _NAME.sub(lambda found: ids[found[1]], self.path)
 
     def call(self, caller: Caller, ids: Ids) -> Any:
-        """Its answer."""
-        headers = {**caller.headers, "Prefer": "respond-async"} | ({"If-Match": '"1"'} if self.method == "PUT" else {})
+        """Its answer. What has a name of anybody's choice is put as something new."""
+        edits = self.method == "PUT" and not set(self.names) & ANYBODYS
+        headers = {**caller.headers, "Prefer": "respond-async"} | ({"If-Match": '"1"'} if edits else {})
         body = {"json": BODIES.get(self.id, {})} if self.has_body else {}
         return caller.client.open(self.address(ids), method=self.method, headers=headers, **body)
 
