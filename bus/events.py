@@ -15,19 +15,21 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from config.telemetry.trace import traceparent
 from domain.errors import NotFound
 from domain.events import EVENTS
 from domain.ids import new_id
 from jobs.context import JobContext
 from tenancy.access import Tenancy
+from tenancy.audit import current_origin
 from tenancy.database import Row, tenant_scope
 from tenancy.identity.keyset import keyset
 from tenancy.vault import Vault
 
 # A publisher that runs again finds its event: the no-op update makes the row come back.
 _INSERT: LiteralString = """
-INSERT INTO events (id, tenant_id, name, key, payload_sealed, endpoint_id, relay_at)
-VALUES (%(id)s, %(tenant_id)s, %(name)s, %(key)s, %(payload_sealed)s, %(endpoint_id)s,
+INSERT INTO events (id, tenant_id, name, key, payload_sealed, endpoint_id, request_id, traceparent, relay_at)
+VALUES (%(id)s, %(tenant_id)s, %(name)s, %(key)s, %(payload_sealed)s, %(endpoint_id)s, %(request_id)s, %(traceparent)s,
         CASE WHEN %(relayed)s THEN now() END)
 ON CONFLICT (tenant_id, key) DO UPDATE SET key = excluded.key
 RETURNING id
@@ -137,5 +139,7 @@ def _parameters(
         "key": key,
         "payload_sealed": sealed(payload, event_id, vault),
         "endpoint_id": endpoint_id,
+        "request_id": current_origin().request_id,
+        "traceparent": traceparent(),
         "relayed": relayed,
     }

@@ -19,6 +19,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from bus.events import sealed
 from bus.subscribers import SUBSCRIBERS
+from config.telemetry.trace import TraceContext, of_attempt, parse, within
 from domain.errors import NotFound, Transient
 from domain.events import RETENTION, selects
 from domain.identity.principals import system
@@ -39,14 +40,14 @@ _WAITING: LiteralString = (
     "SELECT id, tenant_id FROM events WHERE relay_at <= now() ORDER BY relay_at, id LIMIT %(limit)s"
 )
 _TAKE: LiteralString = """
-SELECT id, tenant_id, name, payload_sealed, job_id, endpoint_id FROM events
+SELECT id, tenant_id, name, payload_sealed, job_id, endpoint_id, request_id, traceparent FROM events
  WHERE relay_at <= now() AND (%(only)s::uuid IS NULL OR id = %(only)s)
  ORDER BY relay_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 """
 _ENDPOINTS: LiteralString = """
 SELECT id, tenant_id, event_types FROM webhook_endpoints WHERE tenant_id = ANY(%(tenants)s) AND disabled_at IS NULL
 """
-_JOBS: LiteralString = f"SELECT {COLUMNS} FROM jobs WHERE id = ANY(%(ids)s)"
+_JOBS: LiteralString = f"SELECT {COLUMNS}, traceparent FROM jobs WHERE id = ANY(%(ids)s)"
 _DELIVERY: LiteralString = """
 INSERT INTO webhook_deliveries (id, tenant_id, endpoint_id, event_id, job_id)
 VALUES (%(id)s, %(tenant_id)s, %(endpoint_id)s, %(event_id)s, %(job_id)s)
@@ -134,11 +135,14 @@ class _Work:
             log.warning("event.keys_unavailable", event_id=str(event["id"]), tenant_id=str(event["tenant_id"]))
             self._later.append({"id": event["id"]})
             return
-        for name in SUBSCRIBERS.get(event["name"], ()):
-            self._job(event, "event.handle", {"event_id": str(event["id"]), "subscriber": name}, name)
-        for endpoint in endpoints:
-            if endpoint["id"] == event["endpoint_id"] or selects(endpoint["event_types"], event["name"]):
-                self._delivery(event, endpoint["id"])
+        if job is not None:
+            event = {**event, "request_id": job["request_id"]}
+        with within(_trace(event, job)):
+            for name in SUBSCRIBERS.get(event["name"], ()):
+                self._job(event, "event.handle", {"event_id": str(event["id"]), "subscriber": name}, name)
+            for endpoint in endpoints:
+                if endpoint["id"] == event["endpoint_id"] or selects(endpoint["event_types"], event["name"]):
+                    self._delivery(event, endpoint["id"])
         self._relayed.append({"id": event["id"], "payload_sealed": payload})
 
     def write(self, connection: Connection) -> None:
@@ -161,12 +165,19 @@ class _Work:
     def _job(self, event: Mapping[str, Any], kind: str, payload: Mapping[str, Any], whom: str) -> UUID:
         new = NewJob(
             kind=kind, payload=payload, principal=system("events", event["tenant_id"]), parent_id=event["job_id"],
-            idempotency_key=f"{INTERNAL}event:{event['id']}:{whom}",
+            idempotency_key=f"{INTERNAL}event:{event['id']}:{whom}", request_id=event["request_id"],
         )  # fmt: skip
         parameters = insert_parameters(self._tenancy, new)
         self._jobs.append(parameters)
         job_id: UUID = parameters["id"]
         return job_id
+
+
+def _trace(event: Mapping[str, Any], job: Mapping[str, Any] | None) -> TraceContext | None:
+    """What the event causes comes under what told of it: its publisher, or the attempt that ended the job."""
+    if job is None:
+        return parse(event["traceparent"])
+    return of_attempt(job["id"], job["attempt"], job["traceparent"])
 
 
 def _rows(connection: Connection, sql: LiteralString, parameters: Mapping[str, Any]) -> list[Row]:

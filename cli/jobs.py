@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import re
-import sys
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import click
 
-from cli import watch as following
-from cli.client import Client
 from cli.credentials import Connection, connected
 from cli.job_files import submit_file
+from cli.job_output import PATH, follow, path_of, print_job, row_of
 from cli.job_replays import replay_found
-from cli.output import note, print_details, print_json, print_table
+from cli.options import as_json_option, read_payload, read_time
+from cli.output import note, print_json, print_table
 
-PATH = "/api/v1/jobs"
 LIST_COLUMNS = ("id", "kind", "state", "attempt", "progress", "created_at", "error")
 STATES = ("scheduled", "queued", "running", "retrying", "succeeded", "failed", "cancelled")
-
-_DELAY = re.compile(r"\+(\d{1,9})([smhd])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 
 
 @click.group(
@@ -100,8 +89,8 @@ def submit(
     with connection.as_tenant() as client:
         job = client.post(PATH, body, idempotency_key=idempotency_key)
         if wait:
-            return _follow(client, job["id"], as_json)
-    _print(job, as_json)
+            return follow(client, job["id"], as_json)
+    print_job(job, as_json)
     return 0
 
 
@@ -139,7 +128,7 @@ def list_jobs(
     if as_json:
         print_json({"items": items, "next_cursor": cursor})
         return
-    print_table(LIST_COLUMNS, [_row(job) for job in items])
+    print_table(LIST_COLUMNS, [row_of(job) for job in items])
     if cursor is not None:
         note(f"more: --cursor {cursor}")
 
@@ -151,7 +140,7 @@ def list_jobs(
 def show(connection: Connection, job_id: str, as_json: bool) -> None:
     """Show a job."""
     with connection.as_tenant() as client:
-        _print(client.get(_path(job_id)), as_json)
+        print_job(client.get(path_of(job_id)), as_json)
 
 
 @jobs.command()
@@ -160,9 +149,9 @@ def show(connection: Connection, job_id: str, as_json: bool) -> None:
 @connected
 def watch(connection: Connection, job_id: str, as_json: bool) -> int:
     """Follow a job to its end. Exits with 0 if it succeeded, 1 if it failed or was cancelled."""
-    _path(job_id)
+    path_of(job_id)
     with connection.as_tenant() as client:
-        return _follow(client, job_id, as_json)
+        return follow(client, job_id, as_json)
 
 
 @jobs.command()
@@ -175,7 +164,7 @@ def cancel(connection: Connection, job_id: str, as_json: bool) -> None:
     A job that waits is cancelled at once, one that runs within seconds.
     """
     with connection.as_tenant() as client:
-        _print(client.post(f"{_path(job_id)}/cancel"), as_json)
+        print_job(client.post(f"{path_of(job_id)}/cancel"), as_json)
 
 
 @jobs.command(
@@ -222,71 +211,8 @@ def replay(
             if wait:
                 raise click.UsageError("--wait follows one job: give JOB_ID.")
             return replay_found(client, chosen, dry_run=dry_run, yes=yes, as_json=as_json)
-        job = client.post(f"{_path(job_id)}/replay")
+        job = client.post(f"{path_of(job_id)}/replay")
         if wait:
-            return _follow(client, job["id"], as_json)
-    _print(job, as_json)
+            return follow(client, job["id"], as_json)
+    print_job(job, as_json)
     return 0
-
-
-def read_payload(text: str) -> dict[str, Any]:
-    """The payload that the option names. Raises `click.UsageError` unless it is a JSON object."""
-    try:
-        if text == "-":
-            text = sys.stdin.read()
-        elif text.startswith("@"):
-            text = Path(text[1:]).read_text(encoding="utf-8")
-        payload = json.loads(text)
-    except OSError as error:
-        raise click.UsageError(f"--payload: {text[1:]} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise click.UsageError(f"--payload is not JSON: {error}") from None
-    if not isinstance(payload, dict):
-        raise click.UsageError('--payload must be a JSON object, as {"message": "hello"}')
-    return payload
-
-
-def read_time(text: str | None) -> str | None:
-    """A moment as RFC 3339 in UTC, from one with an offset or from a delay such as +10m. Raises `click.UsageError`."""
-    if text is None:
-        return None
-    try:
-        if (delay := _DELAY.fullmatch(text)) is not None:
-            moment = datetime.now(UTC) + timedelta(**{_UNITS[delay[2]]: int(delay[1])})
-        else:
-            moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            raise click.UsageError(f"{text!r} has no time zone; write {text}Z for UTC")
-        return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    except (ValueError, OverflowError):
-        raise click.UsageError(f"{text!r} is no time; write 2026-11-30T08:00:00Z or +10m") from None
-
-
-def _path(job_id: str) -> str:
-    """The job's path. An id that is none must not lead to another route."""
-    if not re.fullmatch(r"[0-9A-Za-z-]{1,64}", job_id):
-        raise click.UsageError(f"{job_id!r} is no job id")
-    return f"{PATH}/{job_id}"
-
-
-def _follow(client: Client, job_id: str, as_json: bool) -> int:
-    job = following.show(following.follow(client, job_id), as_json=as_json)
-    if not as_json:
-        _print(job, as_json=False)
-    return 0 if job["state"] == "succeeded" else 1
-
-
-def _print(job: dict[str, Any] | following.Job, as_json: bool) -> None:
-    if as_json:
-        print_json(job)
-    else:
-        print_details({name: value for name, value in job.items() if name != "links" and value is not None})
-
-
-def _row(job: following.Job) -> list[Any]:
-    progress, error = job["progress"], job["error"]
-    done = "" if progress is None else f"{progress['done']}/{progress['total'] or '?'}"
-    attempt = f"{job['attempt']}/{job['max_attempts']}"
-    return [
-        job["id"], job["kind"], job["state"], attempt, done, job["created_at"], "" if error is None else error["code"],
-    ]  # fmt: skip

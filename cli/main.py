@@ -22,6 +22,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "tenants": ("cli.tenants:tenants", "Create, list and show tenants; pause them and set their limits."),
     "keys": ("cli.keys:keys", "Show master keys, rewrap, rotate a tenant's data key."),
     "migrate": ("cli.migrate:migrate", "Migrate the tenants' databases in waves; find drift."),
+    "backup": ("cli.backup:backup", "Make, list, verify and prune backups of the whole platform."),
+    "restore": ("cli.restore:restore", "Bring a whole platform back from a backup."),
     "queues": ("cli.queues:queues", "Show, pause, resume and drain queues."),
     "kinds": ("cli.kinds:kinds", "Show, pause, resume and drain kinds of job."),
     "audit": ("cli.audit:audit", "List who changed what; verify that the record holds."),

@@ -83,7 +83,10 @@ def prepare_command(as_json: bool) -> None:
     check_environment_file()
     settings = load()
     check_servers(settings)
-    administrator = prepare_platform(settings).administrator
+    prepared = prepare_platform(settings)
+    administrator = prepared.administrator
+    if prepared.notice is not None:
+        click.echo(f"nexus: {prepared.notice}", err=True)
     if as_json:
         click.echo(json.dumps(None if administrator is None else asdict(administrator)))
         return

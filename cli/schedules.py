@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from cli.credentials import Connection, connected
-from cli.jobs import as_json_option, read_payload
+from cli.options import as_json_option, read_payload
 from cli.output import note, print_details, print_json, print_table
 
 PATH = "/api/v1/schedules"

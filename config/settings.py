@@ -8,73 +8,46 @@ Unset service addresses mean the embedded service, whose address `nexus up` puts
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 from functools import cached_property, lru_cache
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from config.addresses import with_address, with_credentials
+from config.checks import (
+    BrokerUrl,
+    Port,
+    PostgresUrl,
+    RedisUrl,
+    SettingsError,
+    key,
+    networks,
+    oldest,
+    parse_key_ring,
+    scheme,
+    web_address,
+)
+
+__all__ = [
+    "ENGINE_ROLE",
+    "WEB_ROLE",
+    "Settings",
+    "SettingsError",
+    "current",
+    "load",
+    "oldest_local_key",
+    "with_address",
+    "with_credentials",
+]
 
 WEB_ROLE = "nexus_web"
 ENGINE_ROLE = "nexus_engine"
 """The two groups that migrations grant to. Each platform has a login role of its own in each."""
-
-
-class SettingsError(Exception):
-    """The environment cannot work. `problems` holds one line each; the command line prints them and exits with 2."""
-
-    def __init__(self, *problems: str):
-        super().__init__("\n".join(problems))
-        self.problems = problems
-
-
-def _scheme(*allowed: str) -> AfterValidator:
-    def check(value: SecretStr | None) -> SecretStr | None:
-        if value is not None and urlsplit(value.get_secret_value()).scheme not in allowed:
-            raise ValueError(f"must be an address that begins with {' or '.join(f'{name}://' for name in allowed)}")
-        return value
-
-    return AfterValidator(check)
-
-
-def _networks() -> AfterValidator:
-    def check(value: str) -> str:
-        for part in filter(None, (part.strip() for part in value.split(","))):
-            try:
-                ip_network(part)
-            except ValueError:
-                raise ValueError("must be networks like 127.0.0.0/8, separated by commas") from None
-        return value
-
-    return AfterValidator(check)
-
-
-def _key() -> AfterValidator:
-    def check(value: SecretStr | None) -> SecretStr | None:
-        if value is not None and _key_bytes(value.get_secret_value()) is None:
-            raise ValueError("must be 32 random bytes in base64")
-        return value
-
-    return AfterValidator(check)
-
-
-def _key_bytes(encoded: str) -> bytes | None:
-    try:
-        key = base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError):
-        return None
-    return key if len(key) == 32 else None
-
-
-PostgresUrl = Annotated[SecretStr, _scheme("postgresql", "postgres")]
-RedisUrl = Annotated[SecretStr, _scheme("redis", "rediss", "unix")]
-BrokerUrl = Annotated[SecretStr, _scheme("redis", "rediss", "amqp", "amqps")]
-Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class Settings(BaseSettings):
@@ -94,6 +67,8 @@ class Settings(BaseSettings):
     login_address_failures: int = Field(50, ge=5, le=1_000_000, alias="NEXUS_LOGIN_ADDRESS_FAILURES")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", alias="NEXUS_LOG_LEVEL")
     log_format: Literal["json", "console"] = Field("json", alias="NEXUS_LOG_FORMAT")
+    metrics: Literal["off", "totals", "tenants"] = Field("totals", alias="NEXUS_METRICS")
+    otlp_endpoint: Annotated[str | None, web_address()] = Field(None, alias="OTEL_EXPORTER_OTLP_ENDPOINT")
 
     database_url: PostgresUrl | None = Field(None, alias="DATABASE_URL")
     database_web_url: PostgresUrl | None = Field(None, alias="DATABASE_WEB_URL")
@@ -103,7 +78,7 @@ class Settings(BaseSettings):
     broker_url: BrokerUrl | None = Field(None, alias="BROKER_URL")
     broker_queues: Literal["classic", "quorum"] = Field("classic", alias="NEXUS_BROKER_QUEUES")
     master_keys: Annotated[SecretStr | None, NoDecode] = Field(None, alias="NEXUS_MASTER_KEYS")
-    origin_key: Annotated[SecretStr | None, _key()] = Field(None, alias="NEXUS_ORIGIN_KEY")
+    origin_key: Annotated[SecretStr | None, key()] = Field(None, alias="NEXUS_ORIGIN_KEY")
     kms_endpoint: str | None = Field(None, alias="NEXUS_KMS_ENDPOINT")
     kms_region: str = Field("us-east-1", alias="NEXUS_KMS_REGION")
 
@@ -119,6 +94,9 @@ class Settings(BaseSettings):
     billing_tick_seconds: float = Field(10.0, ge=0.2, le=86_400, alias="NEXUS_BILLING_TICK_SECONDS")
     tenant_grace_days: float = Field(30.0, ge=0, le=3650, alias="NEXUS_TENANT_GRACE_DAYS")
     backup_hours: float = Field(0.0, ge=0, le=8760, alias="NEXUS_BACKUP_HOURS")
+    platform_backup_hours: float = Field(0.0, ge=0, le=8760, alias="NEXUS_PLATFORM_BACKUP_HOURS")
+    backup_folder: Path | None = Field(None, alias="NEXUS_BACKUP_FOLDER")
+    backup_bucket: str | None = Field(None, alias="NEXUS_BACKUP_BUCKET")
     archive_limit_bytes: int = Field(10_737_418_240, ge=1024, alias="NEXUS_ARCHIVE_LIMIT_BYTES")
     batch_limit: int = Field(64, ge=1, le=256, alias="NEXUS_BATCH_LIMIT")
     audit_retention_days: int = Field(400, ge=30, le=36_500, alias="NEXUS_AUDIT_RETENTION_DAYS")
@@ -130,17 +108,17 @@ class Settings(BaseSettings):
     tenant_rate_limit: str = Field("120000/minute", alias="NEXUS_TENANT_RATE_LIMIT")
     anonymous_rate_limit: str = Field("120/minute", alias="NEXUS_ANONYMOUS_RATE_LIMIT")
 
-    webhook_private_networks: Annotated[str, _networks()] = Field("", alias="NEXUS_WEBHOOK_PRIVATE_NETWORKS")
-    llm_private_networks: Annotated[str, _networks()] = Field("", alias="NEXUS_LLM_PRIVATE_NETWORKS")
-    search_private_networks: Annotated[str, _networks()] = Field("", alias="NEXUS_SEARCH_PRIVATE_NETWORKS")
+    webhook_private_networks: Annotated[str, networks()] = Field("", alias="NEXUS_WEBHOOK_PRIVATE_NETWORKS")
+    llm_private_networks: Annotated[str, networks()] = Field("", alias="NEXUS_LLM_PRIVATE_NETWORKS")
+    search_private_networks: Annotated[str, networks()] = Field("", alias="NEXUS_SEARCH_PRIVATE_NETWORKS")
 
-    tenant_private_networks: Annotated[str, _networks()] = Field("", alias="NEXUS_TENANT_PRIVATE_NETWORKS")
+    tenant_private_networks: Annotated[str, networks()] = Field("", alias="NEXUS_TENANT_PRIVATE_NETWORKS")
 
     flower_port: Port = Field(5555, alias="FLOWER_PORT")
     flower_user: str = Field("operator", alias="FLOWER_USER")
     flower_password: SecretStr | None = Field(None, alias="FLOWER_PASSWORD")
 
-    smtp_url: Annotated[SecretStr | None, _scheme("smtp", "smtps", "smtp+starttls")] = Field(None, alias="SMTP_URL")
+    smtp_url: Annotated[SecretStr | None, scheme("smtp", "smtps", "smtp+starttls")] = Field(None, alias="SMTP_URL")
     mail_from: str = Field("Nexus <no-reply@nexus.localhost>", alias="MAIL_FROM")
     ses_region: str | None = Field(None, alias="SES_REGION")
     ses_access_key: str | None = Field(None, alias="SES_ACCESS_KEY")
@@ -189,7 +167,7 @@ class Settings(BaseSettings):
         """
         if self.master_keys is None:
             raise SettingsError("NEXUS_MASTER_KEYS: missing; `nexus up` makes one for the embedded platform")
-        return _parse_key_ring(self.master_keys.get_secret_value())
+        return parse_key_ring(self.master_keys.get_secret_value())
 
     @cached_property
     def origin(self) -> bytes:
@@ -199,7 +177,7 @@ class Settings(BaseSettings):
         """
         if self.origin_key is not None:
             return base64.b64decode(self.origin_key.get_secret_value())
-        return _oldest(self.master_key_ring)
+        return oldest(self.master_key_ring)
 
     @cached_property
     def owner_dsn(self) -> str:
@@ -256,51 +234,9 @@ class Settings(BaseSettings):
         return with_credentials(self.owner_dsn, name, password)
 
 
-def with_credentials(dsn: str, user: str, password: str, database: str | None = None) -> str:
-    """The same server and options as `dsn` under another account and, if given, another database."""
-    parts = urlsplit(dsn)
-    address = parts.netloc.rpartition("@")[2]
-    path = parts.path if database is None else f"/{quote(database, safe='')}"
-    netloc = f"{quote(user, safe='')}:{quote(password, safe='')}@{address}"
-    return urlunsplit((parts.scheme, netloc, path, parts.query, ""))
-
-
-def with_address(dsn: str, address: str) -> str:
-    """The same account and database at the host, port and options of `address`."""
-    parts, other = urlsplit(dsn), urlsplit(address)
-    netloc = f"{parts.netloc.rpartition('@')[0]}@{other.netloc.rpartition('@')[2]}"
-    return urlunsplit((parts.scheme, netloc, parts.path, other.query, ""))
-
-
-_AT_KMS = ("kms:arn:", "kms:alias/")
-
-
-def _parse_key_ring(text: str) -> tuple[tuple[str, bytes | None], ...]:
-    ring = [_parse_master_key(entry) for entry in filter(None, (part.strip() for part in text.split(",")))]
-    if not any(key for _, key in ring) or len({key_id for key_id, _ in ring}) != len(ring):
-        raise SettingsError("NEXUS_MASTER_KEYS: at least one `id:base64` key, and every id once")
-    return tuple(ring)
-
-
-def _oldest(ring: tuple[tuple[str, bytes | None], ...]) -> bytes:
-    return [key for _, key in ring if key is not None][-1]
-
-
 def oldest_local_key(text: str) -> str:
     """The origin of a ring written like `NEXUS_MASTER_KEYS`, as `NEXUS_ORIGIN_KEY` is written. Raises `SettingsError`."""
-    return base64.b64encode(_oldest(_parse_key_ring(text))).decode()
-
-
-def _parse_master_key(entry: str) -> tuple[str, bytes | None]:
-    if entry.startswith(_AT_KMS):
-        return entry, None
-    key_id, _, encoded = entry.partition(":")
-    key = _key_bytes(encoded)
-    if not key_id or key is None:
-        raise SettingsError(
-            "NEXUS_MASTER_KEYS: each key is `id:base64` of 32 random bytes, or `kms:` and an ARN or alias, separated by commas"
-        )
-    return key_id, key
+    return base64.b64encode(oldest(parse_key_ring(text))).decode()
 
 
 def load(**overrides: object) -> Settings:

@@ -214,6 +214,10 @@ class NotConfigured(NexusError):
     code, status, title = "not_configured", 503, "The operator has not configured this"
 
 
+class TenantUpgrading(NexusError):
+    code, status, title = "tenant_upgrading", 503, "The tenant's database has yet to be migrated for this"
+
+
 class ServiceUnavailable(NexusError):
     code, status, title = "service_unavailable", 503, "A part of the platform is not reachable"
 

@@ -50,7 +50,7 @@ from jobs.payloads.notifications import (
     NotificationSendSchema,
 )
 from jobs.payloads.search import SearchQuerySchema, SearchSourceSchema, SearchSweepSchema
-from jobs.payloads.system import PingSchema, TenantCompensateSchema, TenantProvisionSchema
+from jobs.payloads.system import PingSchema, PlatformBackupSchema, TenantCompensateSchema, TenantProvisionSchema
 from jobs.payloads.tenants import (
     TenantChangeTierSchema,
     TenantEraseSchema,
@@ -144,6 +144,7 @@ KINDS: dict[str, Kind] = {
             timedelta(hours=6), batchable=False,
         ),
         Kind("audit.export", "default", AuditExportSchema, "audit:read", QUICK_RETRY, timedelta(hours=1), batchable=False),
+        Kind("platform.backup", "provisioning", PlatformBackupSchema, None, UPKEEP_RETRY, timedelta(hours=12), batchable=False),
         Kind("notification.deliver", "notifications", NotificationDeliverSchema, "notification:create", PROVIDER_RETRY),
         Kind("notification.send", "notifications", NotificationSendSchema, "notification:create", PROVIDER_RETRY),
         Kind(

@@ -9,6 +9,8 @@ from uuid import UUID
 
 import structlog
 
+from config.telemetry.counters import count
+from config.telemetry.measures import LOST, REQUEUED
 from domain.errors import NotFound, Transient
 from jobs.hints import hints
 from jobs.outcomes import lost, record
@@ -68,6 +70,7 @@ def reclaim_expired(tenancy: Tenancy, draw: Callable[[], float]) -> int:
     hints(tenancy.settings).changed(taken)
     for outcome in outcomes:
         if outcome.job_id in taken:
+            count(LOST)
             log.warning("job.lease_expired", job_id=str(outcome.job_id), kind=outcome.kind, state=outcome.state.value)
     return len(taken)
 
@@ -84,6 +87,7 @@ def requeue_undelivered(tenancy: Tenancy, older_than: float = STALE_DISPATCH_SEC
     """Queue again what was dispatched and never claimed; with 0, all of it, as after the broker lost its memory."""
     rows = tenancy.platform.fetch(_REQUEUE, {"older": older_than})
     if rows:
+        count(REQUEUED, by=len(rows))
         log.warning("jobs.requeued_undelivered", count=len(rows), older_than=older_than)
     return len(rows)
 
@@ -100,6 +104,7 @@ def requeue_drained(tenancy: Tenancy, drained: Callable[[Collection[str]], Colle
         return 0
     rows = tenancy.platform.fetch(_REQUEUE_IN, {"older": UNCLAIMED_SECONDS, "queues": empty})
     if rows:
+        count(REQUEUED, by=len(rows))
         log.warning("jobs.requeued_lost", count=len(rows), queues=empty)
     return len(rows)
 

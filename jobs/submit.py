@@ -13,6 +13,7 @@ from uuid import UUID
 from marshmallow import ValidationError
 from sqlalchemy.orm import Session
 
+from config.telemetry import trace
 from domain.errors import FieldError, IdempotencyMismatch, InvalidPayload, PayloadTooLarge, UniqueKeyTaken
 from domain.identity.principals import Principal
 from domain.ids import new_id
@@ -81,7 +82,7 @@ class NewJob:
 
     `run_at` in the past means now. `priority` runs from -100 to 100, higher first. `unique_key` lets only one live job
     of the kind hold it; `idempotency_key` makes a repeated submission answer with the first one's job. The webhook endpoint, if
-    one is named, hears of the job's end whatever it subscribes to.
+    one is named, hears of the job's end whatever it subscribes to. Without a `traceparent` it belongs to the caller's trace.
     """
 
     kind: str
@@ -178,7 +179,7 @@ def insert_parameters(tenancy: Tenancy, new: NewJob, vault: Vault | None = None)
         "payload_sealed": seal_json(payload, "payload_sealed", job_id, vault or tenancy.vault(tenant_id)),
         "principal": new.principal.subject,
         "request_id": new.request_id,
-        "traceparent": new.traceparent,
+        "traceparent": new.traceparent or trace.traceparent(),
         "idempotency_key": new.idempotency_key,
         "idempotency_hash": hashlib.sha256(fingerprint.encode()).digest() if new.idempotency_key else None,
         "unique_key": new.unique_key,

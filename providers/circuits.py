@@ -12,6 +12,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
 
+from config.telemetry.counters import register_gauge, summed
+from config.telemetry.measures import CIRCUITS_OPEN
 from domain.errors import JobError, RateLimited, Transient
 
 FAILURES_TO_OPEN = 5
@@ -61,8 +63,21 @@ class Circuits:
                 self._circuits.popitem(last=False)
             return circuit
 
+    def open_by_provider(self) -> dict[tuple[str, ...], float]:
+        """How many accounts are left alone for now; those of tenants count together."""
+        with self._lock:
+            known = list(self._circuits.items())
+        return summed(((_provider(account),), 1.0) for account, circuit in known if circuit.remaining())
+
+
+def _provider(account: str) -> str:
+    whose, _, name = account.partition(":")
+    return name.partition(":")[0] if whose == "platform" else "tenant_account"
+
 
 @lru_cache(maxsize=1)
 def process_circuits() -> Circuits:
     """This process's circuits: they must outlive a call to be of use."""
-    return Circuits()
+    circuits = Circuits()
+    register_gauge(CIRCUITS_OPEN, circuits.open_by_provider)
+    return circuits

@@ -20,6 +20,7 @@ MODULES = (
     "isolation",
     "keys",
     "notifications",
+    "recovery",
     "search",
     "search_services",
     "search_upkeep",

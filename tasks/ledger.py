@@ -15,8 +15,11 @@ from dataclasses import dataclass
 from typing import Any, LiteralString
 from uuid import UUID
 
+from config.telemetry.counters import count
+from config.telemetry.measures import BUDGET_REFUSALS
 from domain.completions.budgets import refusal
 from domain.ids import new_id
+from jobs.budget_standings import STANDING, note
 from jobs.context import JobContext
 from tenancy.access import Tenancy
 from tenancy.gathering import Gathering
@@ -173,6 +176,7 @@ def open_call(context: JobContext, expected: Expected) -> UUID:
     answer = _OPENING.ask((context.tenancy, context.tenant_id), row)
     error = refusal(answer["verdict"], answer["seconds_left"])
     if error is not None:
+        count(BUDGET_REFUSALS, answer["verdict"])
         raise error
     return call_id
 
@@ -201,13 +205,19 @@ def _open(key: _Key, rows: Sequence[_Row]) -> list[_Row]:
     before = [(_LOCK, of_all), (_LOST, of_all), (_ROLL, of_all)]
     if any(row["limited"] for row in rows):
         before.append((_FORGET, of_all))
-    answers = tenancy.fetch_many(tenant_id, [*before, *((_OPEN, row) for row in rows)])
+    asked = [*before, *((_OPEN, row) for row in rows), (STANDING, of_all)]
+    *answers, (standing,) = tenancy.fetch_many(tenant_id, asked)
+    note(tenant_id, standing)
     return [answer[0] for answer in answers[len(before) :]]
 
 
 def _close(key: _Key, rows: Sequence[_Row]) -> list[None]:
     tenancy, tenant_id = key
-    tenancy.fetch_many(tenant_id, [(_LOCK, {"tenant_id": tenant_id}), *((_CLOSE, row) for row in rows)])
+    of_all = {"tenant_id": tenant_id}
+    *_, (standing,) = tenancy.fetch_many(
+        tenant_id, [(_LOCK, of_all), *((_CLOSE, row) for row in rows), (STANDING, of_all)]
+    )
+    note(tenant_id, standing)
     return [None] * len(rows)
 
 

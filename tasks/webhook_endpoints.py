@@ -12,6 +12,7 @@ from sqlalchemy import select
 from bus.deliveries import Call, Outcome, begin, end
 from bus.events import Event
 from bus.subscribers import subscribes
+from config.telemetry import spans, trace
 from domain.destinations import parse_destination, parse_networks
 from domain.errors import InvalidPayload, Permanent, Transient
 from domain.webhooks.delivery import RESPONSE_LIMIT, TIMEOUT_SECONDS, Verdict, decide
@@ -19,6 +20,7 @@ from domain.webhooks.signatures import signed_headers
 from jobs.context import JobContext, draw
 from jobs.handlers import handles
 from models.platform import Membership, MembershipRole, Role, User
+from providers.calls import Calling
 from providers.outbound import post
 from providers.retry_after import retry_after
 from tenancy.database import tenant_scope
@@ -59,13 +61,17 @@ def _call(context: JobContext, call: Call) -> tuple[Outcome, float | None]:
     started = time.monotonic()
     try:
         destination = parse_destination(call.url, allowed)
-        answer = post(
-            destination, headers, body, allowed=allowed, timeout=TIMEOUT_SECONDS, limit=RESPONSE_LIMIT
-        )  # fmt: skip
+        with Calling("webhook", "deliver") as calling:
+            if spans.is_on():  # so that the receiver can go on in the trace
+                headers["traceparent"] = trace.traceparent() or ""
+            answer = post(
+                destination, headers, body, allowed=allowed, timeout=TIMEOUT_SECONDS, limit=RESPONSE_LIMIT
+            )  # fmt: skip
+            if not 200 <= answer.status < 300:
+                calling.failed(f"http_{answer.status}")
     except InvalidPayload:  # the operator's list has changed since the URL was taken
         return Outcome(0, None, b"", "address_refused"), None
     except Transient as error:
-        context.log.info("webhook.no_answer", code=error.job_code)
         return Outcome(_elapsed_ms(started), None, b"", error.job_code), None
     wait = retry_after(answer.headers) if answer.status in {429, 503} else None
     return Outcome(_elapsed_ms(started), answer.status, answer.body, None), wait

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import psycopg
 import structlog
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
@@ -17,13 +17,15 @@ from config.settings import Settings
 from domain.errors import NotFound, NotNow, TenantUnavailable, Transient
 from providers.storage import Bucket, open_bucket
 from tenancy.audit.outbox import SINCE, is_noted, speaking_for, tell
+from tenancy.compatibility import refuse_misfits
 from tenancy.database import NOTED, Database, Row
 from tenancy.directory import TenantDirectory, TenantRecord
 from tenancy.engines import TenantEngines
+from tenancy.failures import meaning_of
 from tenancy.guard import refuse_privileges
 from tenancy.masters import open_ring
 from tenancy.outward import pin_of
-from tenancy.reach import Reach, Unreachable
+from tenancy.recovery.mark import refuse_half_restored
 from tenancy.vault import Vault
 
 PLATFORM_PATIENCE_SECONDS = 20.0
@@ -37,15 +39,6 @@ BUSY_SECONDS = 2.0
 
 
 log = structlog.get_logger(__name__)
-
-
-class TenantAway(NotNow):
-    """A tenant's database cannot be reached, and nothing was done. `reach` is what is known of it now."""
-
-    def __init__(self, cause: Unreachable):
-        detail = "The tenant's database cannot be reached."
-        super().__init__(detail, code="tenant_database_down", retry_after=cause.retry_after)
-        self.reach: Reach = cause.reach
 
 
 class Tenancy:
@@ -76,8 +69,12 @@ class Tenancy:
         )
 
     def check(self) -> None:
-        """Refuse to run under an account that row-level security does not bind. Raises `SettingsError`."""
+        """Refuse to run under an account that row-level security does not bind, on a platform that is half restored, or on a
+        schema that lacks what this version needs. Raises `SettingsError`.
+        """
         refuse_privileges(self.platform, self._variable)
+        refuse_half_restored(self.platform, self._variable)
+        refuse_misfits(self.platform, self._variable)
 
     def connect(self) -> psycopg.Connection[Any]:
         """A connection of one's own to the platform database, in autocommit, past any pooler: for advisory locks."""
@@ -96,7 +93,8 @@ class Tenancy:
         """A transaction in the tenant's database that sees that tenant's rows only.
 
         Raises `TenantUnavailable` if the tenant has no database yet or its data is being moved, `TenantAway` if the database
-        cannot be connected to, `NotNow` if all connections to it are in use, and `Transient` if it goes away in the middle.
+        cannot be connected to, `NotNow` if all connections to it are in use or it has yet to be migrated for what was asked,
+        and `Transient` if it goes away in the middle.
         """
         with self._database(tenant_id) as (record, database):
             with database.session(speaking_for(tenant_id)) as session:
@@ -154,15 +152,11 @@ class Tenancy:
             raise NotNow(
                 "All connections to the tenant's database are in use.", code="tenant_busy", retry_after=BUSY_SECONDS
             ) from None
-        except (DBAPIError, psycopg.OperationalError) as error:
-            cause = error.orig if isinstance(error, DBAPIError) else error
-            if isinstance(cause, Unreachable):
-                raise TenantAway(cause) from error
-            if isinstance(error, DBAPIError) and not (
-                isinstance(error, OperationalError) or error.connection_invalidated
-            ):
+        except (DBAPIError, psycopg.OperationalError, psycopg.ProgrammingError) as error:
+            meaning = meaning_of(error, record.schema_version)
+            if meaning is None:
                 raise
-            raise Transient("The tenant's database cannot be reached.", code="tenant_database_down") from error
+            raise meaning from error
 
     def _pool_of(self, dsn: str, tier: str) -> AbstractContextManager[Database]:
         """The platform's pooler stands before the platform's servers, not before a tenant's own."""

@@ -9,7 +9,7 @@ import hashlib
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -24,11 +24,14 @@ from domain.identity.passwords import hash_password
 from domain.ids import new_id
 from models.platform import Tenant, User
 from tenancy.budget import check_budget
+from tenancy.compatibility import misfits, newer
 from tenancy.database import Database
 from tenancy.identity.signing_keys import ensure_signing_key
 from tenancy.masters import open_ring
-from tenancy.migrations import upgrade
+from tenancy.migrations import NewerSchema, upgrade
 from tenancy.provisioning import create_tenant
+from tenancy.recovery import mark
+from tenancy.recovery.reading import let_backups_read
 from tenancy.scopes import operator_scope, user_scope
 from tenancy.servers import (
     clone_template,
@@ -59,11 +62,14 @@ class Administrator:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """`administrator` is None on a platform that had one. The operator tenant may still have to be provisioned."""
+    """`administrator` is None on a platform that had one. The operator tenant may still have to be provisioned. `notice` is what
+    an operator should know, in one line.
+    """
 
     administrator: Administrator | None
     operator_tenant_id: UUID
     operator_owner_id: UUID
+    notice: str | None = None
 
 
 def prepare(settings: Settings) -> Prepared:
@@ -73,21 +79,37 @@ def prepare(settings: Settings) -> Prepared:
     """
     owner = Database(settings.owner_dsn, pool_size=2, application_name="nexus prepare")
     try:
-        with _alone(owner) as connection:
+        with alone(owner) as connection:
+            mark.refuse_half_restored(owner)
             check_budget(settings, connection)
-            _create_groups(connection)
-            web, engine = (_create_login(connection, settings, group) for group in (WEB_ROLE, ENGINE_ROLE))
-            restrict_connect(connection, platform_database(settings), web, engine)
-            upgrade("platform", owner)
+            make_accounts(connection, settings)
+            notice = _upgrade_platform(owner)
+            let_backups_read(connection)
             ensure_template(connection, settings)
-            _ensure_pool(connection, settings)
-        return _ensure_administrator(settings)
+            ensure_pool(connection, settings)
+        return replace(_ensure_administrator(settings), notice=notice)
     except psycopg.errors.InsufficientPrivilege as error:
         raise SettingsError(f"DATABASE_URL: the account may not prepare the server: {_first_line(error)}") from None
     except (psycopg.OperationalError, SQLAlchemyOperationalError) as error:
         raise SettingsError(f"DATABASE_URL: the database cannot be reached: {_first_line(error)}") from None
     finally:
         owner.dispose()
+
+
+def _upgrade_platform(owner: Database) -> str | None:
+    """To this version's schema. One that a newer version has migrated is left as it is and served, if that can be.
+
+    Raises `SettingsError` if it cannot.
+    """
+    try:
+        upgrade("platform", owner)
+    except NewerSchema as error:
+        if found := misfits(owner):
+            raise SettingsError(newer(error.revision, found[0])) from None
+        return (
+            f"the platform's schema is at {error.revision}, of a newer version than this one, which serves it as it is"
+        )
+    return None
 
 
 def ensure_template(connection: psycopg.Connection[Any], settings: Settings) -> None:
@@ -118,10 +140,18 @@ def ensure_template(connection: psycopg.Connection[Any], settings: Settings) -> 
 
 
 @contextmanager
-def _alone(owner: Database) -> Iterator[psycopg.Connection[Any]]:
+def alone(owner: Database) -> Iterator[psycopg.Connection[Any]]:
+    """A connection of the owner; nobody else prepares or restores the platform meanwhile."""
     with owner.connect() as connection:
         connection.execute("SELECT pg_advisory_lock(hashtext('nexus prepare'))")
         yield connection
+
+
+def make_accounts(connection: psycopg.Connection[Any], settings: Settings) -> None:
+    """The applications' groups and this platform's login role in each; nobody else may connect to its database."""
+    _create_groups(connection)
+    roles = [_create_login(connection, settings, group) for group in (WEB_ROLE, ENGINE_ROLE)]
+    restrict_connect(connection, platform_database(settings), *roles)
 
 
 def _create_groups(connection: psycopg.Connection[Any]) -> None:
@@ -146,7 +176,8 @@ def _create_login(connection: psycopg.Connection[Any], settings: Settings, group
     return name
 
 
-def _ensure_pool(connection: psycopg.Connection[Any], settings: Settings) -> None:
+def ensure_pool(connection: psycopg.Connection[Any], settings: Settings) -> None:
+    """The database that pooled tenants share, and their account there."""
     database = pool_database(settings)
     name, password = settings.login_role("nexus_pool")
     ensure_login_role(connection, name, password)

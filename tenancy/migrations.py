@@ -12,7 +12,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 import migrations
 from tenancy.database import Database
@@ -57,19 +57,38 @@ def revision_of(dsn: str) -> str | None:
     return None if row is None else str(row[0])
 
 
-def upgrade(history: History, database: Database, *, lock_timeout: LiteralString | None = None) -> str:
-    """Bring the database to `head`, one runner at a time; returns the revision it is at.
+class NewerSchema(Exception):
+    """A database is at a revision that this code does not know: newer code has migrated it. `revision` names it."""
 
-    With `lock_timeout`, as PostgreSQL writes times, a lock that is not to be had ends it; nothing has changed then.
+    def __init__(self, revision: str):
+        super().__init__(f"the database is at revision {revision}, which this version does not know")
+        self.revision = revision
+
+
+def upgrade(
+    history: History, database: Database, *, lock_timeout: LiteralString | None = None, to: str | None = None
+) -> str:
+    """Bring the database to `head`, or to the revision `to`, one runner at a time; returns the revision it is at.
+
+    With `lock_timeout`, as PostgreSQL writes times, a lock that is not to be had ends it; nothing has changed then. Raises
+    `NewerSchema`.
     """
-    wanted = head(history)
     with database.engine.begin() as connection:
         if lock_timeout is not None:
             connection.execute(text("SELECT set_config('lock_timeout', :limit, true)"), {"limit": lock_timeout})
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('nexus migrations'))"))
-        if MigrationContext.configure(connection).get_current_revision() != wanted:
-            configuration = config(history)
-            configuration.attributes["connection"] = connection
-            with _alembic:
-                command.upgrade(configuration, "head")
+        return upgrade_within(history, connection, to)
+
+
+def upgrade_within(history: History, connection: Connection, to: str | None = None) -> str:
+    """As `upgrade`, as a part of the connection's transaction."""
+    wanted = to or head(history)
+    connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('nexus migrations'))"))
+    current = MigrationContext.configure(connection).get_current_revision()
+    if current is not None and current not in revisions(history):
+        raise NewerSchema(current)
+    if current != wanted:
+        configuration = config(history)
+        configuration.attributes["connection"] = connection
+        with _alembic:
+            command.upgrade(configuration, wanted)
     return wanted

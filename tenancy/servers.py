@@ -63,6 +63,15 @@ def clone_template(connection: psycopg.Connection[Any], database: str) -> None:
         return
 
 
+def create_database(connection: psycopg.Connection[Any], database: str) -> bool:
+    """Create an empty database; False if it is there."""
+    try:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+    except psycopg.errors.DuplicateDatabase:
+        return False
+    return True
+
+
 def drop_database(connection: psycopg.Connection[Any], database: str) -> None:
     """Drop the database, if it is there, and throw out whoever is connected to it.
 

@@ -42,4 +42,6 @@ class EventLogger(Logger):  # type: ignore[misc]
             bytes=getattr(resp, "sent", None),
             address=environ.get("REMOTE_ADDR"),
             request_id=environ.get("nexus.request_id"),
+            trace_id=environ.get("nexus.trace_id"),
+            tenant_id=environ.get("nexus.tenant_id"),
         )

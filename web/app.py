@@ -12,6 +12,7 @@ from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
 from config.settings import Settings, SettingsError, current
+from config.telemetry import spans
 from jobs.watch import Watcher
 from tenancy.access import Tenancy
 from web import away, docs, errors, headers, health, limits, metrics, openapi, tracing
@@ -58,10 +59,14 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 
 def _create(settings: Settings) -> Flask:
+    spans.turn_on(settings, "web")
     tenancy = Tenancy(settings, "web")
-    tenancy.check()
-    app = Flask("nexus", static_folder=None)
-    app.json = Json(app)
+    try:
+        tenancy.check()
+    except Exception:
+        tenancy.dispose()
+        raise
+    app = _bare()
     app.request_class = LimitedRequest
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["BODY_SECONDS"] = settings.body_seconds
@@ -72,19 +77,38 @@ def _create(settings: Settings) -> Flask:
 
     errors.register(app)
     tracing.register(app)
-    metrics.register(app, tenancy)
+    if settings.metrics != "off":
+        metrics.register(app, tenancy)
     headers.register(app, settings)
     away.register(app)
     limits.register(app, settings)
-    api = openapi.create_api(app, _version(), settings.base_url)
+    _register_routes(app, settings.base_url)
+    docs.register(app)
+    return app
+
+
+def description() -> dict[str, Any]:
+    """The OpenAPI document, without a platform: for what is generated from it."""
+    app = _bare()
+    _register_routes(app, "/")
+    document: dict[str, Any] = app.extensions[openapi.EXTENSION]
+    return document
+
+
+def _bare() -> Flask:
+    app = Flask("nexus", static_folder=None)
+    app.json = Json(app)
+    return app
+
+
+def _register_routes(app: Flask, base_url: str) -> None:
+    api = openapi.create_api(app, _version(), base_url)
     api.register_blueprint(health.blueprint)
     for blueprint in blueprints():
         own = blueprint.url_prefix or ""
         is_at_root = own.startswith(("/.well-known", PREFIX))
         api.register_blueprint(blueprint, url_prefix=own if is_at_root else PREFIX + own)
     openapi.publish(app, api)
-    docs.register(app)
-    return app
 
 
 def _version() -> str:

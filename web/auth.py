@@ -32,7 +32,7 @@ from domain.identity.principals import Principal
 from domain.ids import parse_id
 from tenancy.audit import current_origin, set_origin
 from tenancy.identity.principals import Caller, of_api_key, of_session
-from web import tenant_limits, tokens
+from web import tenant_limits, tokens, tracing
 from web.context import principal, tenancy
 
 P = ParamSpec("P")
@@ -173,6 +173,7 @@ def _identify() -> Caller:
     who: Principal = caller.principal
     tenant_limits.count(who.tenant_id)
     g.principal = who
+    tracing.tell_tenant(who.tenant_id)
     set_origin(replace(current_origin(), actor=who.subject, user_id=who.user_id))
     structlog.contextvars.bind_contextvars(
         principal=who.subject, tenant_id=None if who.tenant_id is None else str(who.tenant_id)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from flask import Flask, Response, request
 
 from domain.errors import ServiceUnavailable
-from tenancy.access import TenantAway
+from tenancy.failures import TenantAway
 from tenancy.reach import Reach
 from web.auth import TENANT_HEADERS
 from web.errors import render

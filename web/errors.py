@@ -19,7 +19,7 @@ from werkzeug.exceptions import MethodNotAllowed as UnknownMethod
 from werkzeug.routing import RoutingException
 
 from domain import errors as vocabulary
-from domain.errors import FieldError, JobError, NexusError, ServiceUnavailable, Transient
+from domain.errors import FieldError, JobError, NexusError, ServiceUnavailable, TenantUpgrading, Transient
 from web.tracing import trace_id
 
 PROBLEM = "application/problem+json"
@@ -81,7 +81,8 @@ def render(error: NexusError) -> Response:
         # A tenant's database that is away, seen from the API: the caller can only try again. Many may ask for it at once, and
         # a stack for each would cost those who ask for something else more than the answer does.
         log.warning("request.dependency_failed", code=error.job_code, reason=_first_line(error.__cause__ or error))
-        error = ServiceUnavailable(error.detail, retry_after=error.retry_after or RETRY_SECONDS)
+        known = TenantUpgrading if error.job_code == TenantUpgrading.code else ServiceUnavailable
+        error = known(error.detail, retry_after=error.retry_after or RETRY_SECONDS)
     if type(error) is NexusError or (error.status >= 500 and error.code not in CODES):
         return _render_bug(error)
     return problem(

@@ -7,13 +7,18 @@ nothing is loaded before the fork.
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from config.logging import configure  # gunicorn runs this file by its path
 from config.settings import SettingsError, current
+from config.telemetry import spans
 from web.access_log import EventLogger
 
 try:
@@ -22,6 +27,10 @@ except SettingsError as error:
     print(*error.problems, sep="\n", file=sys.stderr)
     raise SystemExit(2) from None
 configure(_settings, "web")
+
+if _settings.web_workers > 1 and _settings.metrics != "off":
+    # A scrape reaches one of the processes: each counts in files here, which whichever is asked adds up.
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="nexus-figures-")
 
 bind = f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"
 workers = _settings.web_workers
@@ -37,3 +46,13 @@ forwarded_allow_ips = "127.0.0.1,::1"
 logger_class = EventLogger
 accesslog = None
 control_socket_disable = True
+
+
+def worker_exit(_server: Any, _worker: Any) -> None:
+    """Send the spans that wait."""
+    spans.flush()
+
+
+def on_exit(_server: Any) -> None:
+    """Remove what the workers counted in. Called in the master alone."""
+    shutil.rmtree(os.environ.pop("PROMETHEUS_MULTIPROC_DIR", ""), ignore_errors=True)

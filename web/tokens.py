@@ -6,6 +6,7 @@ flask-jwt-extended encodes and decodes; this module fixes the algorithm, chooses
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,9 @@ from domain.identity.sessions import ACCESS_LIFETIME
 from domain.ids import parse_id
 from tenancy.identity.signing_keys import SigningKeys
 from web.context import tenancy
+
+CLOCK_LEEWAY = timedelta(seconds=5)
+"""By how much the clocks of two web nodes may differ before one refuses what the other has just issued."""
 
 AUDIENCE = "nexus-api"
 _HEADERS = frozenset({"alg", "kid", "typ"})
@@ -41,6 +45,7 @@ def install(app: Flask) -> None:
         JWT_DECODE_ALGORITHMS=["EdDSA"],
         JWT_TOKEN_LOCATION=["headers"],
         JWT_ACCESS_TOKEN_EXPIRES=ACCESS_LIFETIME,
+        JWT_DECODE_LEEWAY=CLOCK_LEEWAY,
         JWT_COOKIE_CSRF_PROTECT=False,  # without cookies there is nothing to forge
         JWT_ENCODE_AUDIENCE=AUDIENCE,
         JWT_DECODE_AUDIENCE=AUDIENCE,

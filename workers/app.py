@@ -8,6 +8,7 @@ from typing import Any
 
 from celery import Celery, Task
 from celery.signals import (
+    celeryd_init,
     setup_logging,
     worker_init,
     worker_process_init,
@@ -22,7 +23,7 @@ from config.logging import configure
 from config.settings import current
 from jobs.kinds import KINDS
 from jobs.transport import celery_app
-from workers import registration, runtime, shutdown, ticks
+from workers import registration, runtime, shutdown, task_events, telemetry, ticks
 from workers.consumer import OneAhead
 from workers.execution import JobsFailed, parse_items, run_message
 from workers.pulse import Held
@@ -33,7 +34,13 @@ app: Celery = celery_app(current(), "workers.results:JobRowBackend")
 
 def _register(name: str) -> None:
     def run(self: Task[Any, Any], items: list[list[Any]]) -> dict[str, int]:
-        return run_message(runtime.runtime(), parse_items(items))
+        try:
+            return run_message(runtime.runtime(), parse_items(items))
+        except JobsFailed as error:
+            if error.failed:
+                task_events.tell(self, error.failed)
+                error.failed = ()  # only the words travel to the worker's main process
+            raise
 
     app.task(name=name, bind=True, throws=(JobsFailed,), ignore_result=True)(run)
 
@@ -45,14 +52,25 @@ ticks.register(app)
 app.steps["consumer"].add(OneAhead)
 
 
+_name = "worker"
+"""What this process is called in logs, traces and figures: the part of the worker's name before the host's."""
+
+
+@celeryd_init.connect
+def _learn_name(sender: str | None, **_: Any) -> None:
+    global _name  # noqa: PLW0603 - Celery's later signals do not tell
+    _name = (sender or _name).partition("@")[0]
+
+
 @setup_logging.connect
 def _configure_logging(**_: Any) -> None:
-    configure(current(), "worker")
+    configure(current(), _name)
 
 
 @worker_init.connect
 def _refuse_wrong_accounts(**_: Any) -> None:
     runtime.runtime().tenancy.check()
+    telemetry.begin(current(), _name)
 
 
 @worker_process_init.connect
@@ -64,6 +82,7 @@ def _start_child(**_: Any) -> None:
     gc.freeze()
     runtime.after_fork()
     runtime.runtime().pulse.on_overdue = _leave
+    telemetry.report(runtime.runtime().tenancy, _name)
 
 
 @worker_ready.connect
@@ -71,6 +90,7 @@ def _announce(sender: Any, **_: Any) -> None:
     tasks.warm(current(), sender.app.amqp.queues.consume_from)
     gc.freeze()
     registration.start(runtime.runtime().tenancy.platform, sender)
+    telemetry.report(runtime.runtime().tenancy, _name)
 
 
 @worker_shutting_down.connect
@@ -82,12 +102,14 @@ def _take_no_more(**_: Any) -> None:
 @worker_process_shutdown.connect
 def _end_child(**_: Any) -> None:
     runtime.runtime().pulse.stop()
+    telemetry.end()
 
 
 @worker_shutdown.connect
 def _withdraw(**_: Any) -> None:
     runtime.runtime().pulse.stop()
     registration.stop()
+    telemetry.end()
 
 
 def _leave(_entry: Held) -> None:

@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import LiteralString
 
 from bus import relay
@@ -19,6 +19,7 @@ from jobs.backlog import Meter
 from jobs.firing import fire_due
 from jobs.kinds import QUEUES
 from jobs.publisher import Publisher
+from jobs.readings import forget_gone
 from jobs.waits import Waits
 from tenancy.access import Tenancy
 from tenancy.audit.sealing import prune, seal_waiting
@@ -64,7 +65,7 @@ def chores(tenancy: Tenancy, publisher: Publisher, steady: Steady) -> list[Every
         Every(2.0, lambda: tenant_life.submit_settlements(tenancy)),
         Every(2.0, lambda: tenant_life.submit_erasures(tenancy)),
         # what makes jobs due
-        Every(0.1, lambda: fire_due(tenancy, datetime.now(UTC))),
+        Every(0.1, lambda: fire_due(tenancy)),
         Every(0.1, lambda: relay.relay(tenancy)),
         Every(0.2, waits.look),
         # what is noted of changes
@@ -75,6 +76,7 @@ def chores(tenancy: Tenancy, publisher: Publisher, steady: Steady) -> list[Every
         Every(1.0, lambda: retention.expire_short_lived(platform)),
         Every(10.0, lambda: reconcile.forget_dead_workers(tenancy)),
         Every(10.0, lambda: sweep(platform)),
+        Every(10.0, lambda: forget_gone(platform)),
         Every(60.0, lambda: retention.free_keys(platform)),
         Every(60.0, lambda: relay.expire(tenancy)),
         Every(60.0, waits.forget),

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, LiteralString
@@ -23,6 +24,8 @@ from sqlalchemy.exc import OperationalError
 import tasks
 from config.logging import configure
 from config.settings import Settings, SettingsError, current
+from config.telemetry.counters import count, observe
+from config.telemetry.measures import DISPATCHED, ROUND_SECONDS, UNSENT
 from domain.jobs.steadiness import Steady
 from jobs import controls, fleet
 from jobs.controls import Controls
@@ -33,6 +36,7 @@ from jobs.publisher import Publisher
 from jobs.runtimes import Usage, means, usage_since
 from jobs.transport import celery_app
 from tenancy.access import Tenancy
+from workers import telemetry, tracing
 from workers.chores import Every, chores
 
 LOCK: LiteralString = "SELECT pg_try_advisory_lock(hashtext('nexus dispatcher')) AS held"
@@ -101,7 +105,7 @@ class Leader:
             chore(now)
 
     def _dispatch(self) -> int:
-        now = time.monotonic()
+        now, began_at = time.monotonic(), time.time()
         picked = self.scheduler.pick(self.tenancy.platform, self.pools, self.means, self.controls, now)
         if picked:
             slots = {queue: pool.slots for pool in self.pools for queue in pool.queues}
@@ -110,7 +114,15 @@ class Leader:
             if unsent:
                 log.warning("dispatcher.broker_unreachable", jobs=len(unsent))
                 take_back(self.tenancy.platform, unsent)
+                count(UNSENT, by=len(unsent))
                 time.sleep(0.5)
+            for queue, jobs in Counter(each.queue for each in picked).items():
+                count(DISPATCHED, queue, by=jobs)
+            observe(ROUND_SECONDS, time.time() - began_at)
+            tracing.dispatched(self.tenancy.platform, picked, began_at)
+            if self.settings.log_level == "debug":
+                for each in picked:
+                    log.debug("job.dispatched", job_id=str(each.id), kind=each.kind, queue=each.queue)
         return len(picked)
 
     def pause(self, dispatched: int, last: float) -> float:
@@ -165,6 +177,7 @@ def main() -> int:
         tasks.load()  # so that the relay knows the subscribers
         tenancy = Tenancy(settings, "engine")
         tenancy.check()
+        telemetry.begin(settings, "dispatcher")
     except SettingsError as error:
         print(*error.problems, sep="\n", file=sys.stderr)
         return 2
@@ -177,6 +190,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     Listener(settings, DUE, lambda _: wake.set())
+    telemetry.report(tenancy, "dispatcher")
     gc.freeze()  # what was imported is no garbage
     while not stopped.is_set():
         try:
@@ -186,6 +200,7 @@ def main() -> int:
         except (psycopg.Error, OperationalError) as error:
             log.warning("dispatcher.database_unreachable", error=type(error).__name__)
             stopped.wait(0.5)
+    telemetry.end()
     tenancy.dispose()
     return 0
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import psycopg
 import structlog
 from sqlalchemy.exc import OperationalError
 
+from config.telemetry.spans import Nothing
+from config.telemetry.trace import current
 from domain.audit.entries import Origin
 from domain.errors import Cancelled, NotFound, NotNow, Permanent, Transient
 from domain.ids import new_id
@@ -25,14 +27,21 @@ from jobs.rows import open_json
 from tenancy.audit import acting
 from tenancy.gathering import Gathering
 from tenancy.vault import SealBroken
+from workers import tracing
 from workers.pulse import Held
 from workers.runtime import Runtime
+from workers.task_events import FailedJob
+
+if TYPE_CHECKING:
+    from config.telemetry.recording import Span
 
 log = structlog.get_logger(__name__)
 
 
 class JobsFailed(Exception):
-    """Ends the Celery task as failed, so that Flower tells the truth. Carries counts, never a detail."""
+    """Ends the Celery task as failed, so that Flower tells the truth. Carries counts and codes, never a detail."""
+
+    failed: Sequence[FailedJob] = ()
 
 
 def run_message(runtime: Runtime, items: Sequence[Item]) -> dict[str, int]:
@@ -43,16 +52,19 @@ def run_message(runtime: Runtime, items: Sequence[Item]) -> dict[str, int]:
     token, rows = _CLAIMS.ask(runtime, items)
     held = [Held(row["id"], token) for row in rows]
     runtime.pulse.hold(held)
-    ran = failures = 0
+    ran, failures = 0, list[FailedJob]()
     try:
-        for row, entry in zip(rows, held, strict=True):
-            if runtime.pulse.begin(entry):
-                ran += 1
-                failures += not _run_one(runtime, row, entry)
+        with tracing.message(rows) as message:
+            for row, entry in zip(rows, held, strict=True):
+                if runtime.pulse.begin(entry):
+                    ran += 1
+                    failures.extend(_run_one(runtime, row, entry, message))
     finally:
         runtime.pulse.abandon(held)
     if failures:
-        raise JobsFailed(f"{failures} of {ran} jobs failed this attempt")
+        error = JobsFailed(f"{len(failures)} of {ran} jobs failed this attempt")
+        error.failed = failures if len(items) > 1 else ()
+        raise error
     return {"succeeded": ran, "not_ours": len(items) - ran}
 
 
@@ -70,16 +82,23 @@ def _claim(runtime: Runtime, messages: Sequence[Sequence[Item]]) -> list[tuple[U
 _CLAIMS: Gathering[Runtime, Sequence[Item], tuple[UUID, list[ClaimedRow]]] = Gathering(_claim)
 
 
-def _run_one(runtime: Runtime, row: ClaimedRow, entry: Held) -> bool:
+def _run_one(runtime: Runtime, row: ClaimedRow, entry: Held, message: Span | Nothing) -> list[FailedJob]:
+    """The attempt, if it failed."""
     started = time.monotonic()
-    outcome = _outcome(runtime, row, entry)
+    with tracing.attempt(row, message) as span:
+        outcome = _outcome(runtime, row, entry)
+        if outcome.code is not None:
+            span.fail(outcome.code)
     entry.context = None
-    runtime.pulse.finish(entry, outcome, time.monotonic() - started, (row["tenant_id"], row["queue"]))
-    return outcome.state is JobState.SUCCEEDED
+    seconds = time.monotonic() - started
+    runtime.pulse.finish(entry, outcome, seconds, (row["tenant_id"], row["queue"]))
+    if outcome.state is JobState.SUCCEEDED:
+        return []
+    return [FailedJob(str(row["id"]), row["attempt"], outcome.code or outcome.state.value, seconds)]
 
 
 def _outcome(runtime: Runtime, row: ClaimedRow, entry: Held) -> Outcome:
-    job_id, kind = row["id"], row["kind"]
+    job_id, kind, here = row["id"], row["kind"], current()
     try:
         vault = runtime.tenancy.vault(row["tenant_id"])
     except (NotFound, SealBroken, Transient, OperationalError, psycopg.OperationalError):
@@ -88,6 +107,8 @@ def _outcome(runtime: Runtime, row: ClaimedRow, entry: Held) -> Outcome:
     facts = {"job_id": str(job_id), "tenant_id": str(row["tenant_id"]), "kind": kind, "attempt": row["attempt"]}
     if row["request_id"]:
         facts["request_id"] = row["request_id"]
+    if here is not None:
+        facts["trace_id"] = here.trace_id
     with structlog.contextvars.bound_contextvars(**facts):
         try:
             context = _context(runtime, row, entry)

@@ -16,6 +16,8 @@ from uuid import UUID
 
 import structlog
 
+from config.telemetry.counters import count
+from config.telemetry.measures import FAILED_ATTEMPTS, OUTCOMES_FENCED
 from domain.errors import DeadlineExceeded
 from domain.jobs.states import JobState
 from jobs.context import JobContext, draw
@@ -107,6 +109,8 @@ class Pulse:
             self._runtimes[outcome.kind] = self._runtimes.get(outcome.kind, Observed()).plus(seconds, failed=has_failed)
             runs, total = self._usage.get(tenant, (0, 0.0))
             self._usage[tenant] = (runs + 1, total + seconds)
+        if has_failed:
+            count(FAILED_ATTEMPTS, outcome.kind, outcome.code or "")
         self._wake.set()
 
     def abandon(self, entries: list[Held]) -> None:
@@ -140,6 +144,7 @@ class Pulse:
         self.hints.changed(taken)
         for outcome in outcomes:
             if outcome.job_id not in taken:
+                count(OUTCOMES_FENCED, outcome.kind)
                 log.warning("job.outcome_fenced", job_id=str(outcome.job_id), kind=outcome.kind)
 
     def stop(self) -> None:

@@ -18,6 +18,9 @@ BACKUP_SECONDS = 300.0
 """How often beat looks for tenants whose last backup is too old."""
 
 
+PLATFORM_BACKUP_TICK = "tick.platform_backups"
+
+
 def schedule(app: Celery, settings: Settings) -> None:
     """Put the ticks into the application's beat schedule. One that finds no worker in time is left to the next."""
     app.conf.beat_schedule = {
@@ -46,6 +49,13 @@ def schedule(app: Celery, settings: Settings) -> None:
         seconds = min(BACKUP_SECONDS, settings.backup_hours * 3600)
         app.conf.beat_schedule[BACKUP_TICK] = {
             "task": BACKUP_TICK,
+            "schedule": seconds,
+            "options": {"queue": TICK_QUEUE, "expires": max(seconds, 10.0)},
+        }
+    if settings.platform_backup_hours > 0:
+        seconds = min(BACKUP_SECONDS, settings.platform_backup_hours * 3600)
+        app.conf.beat_schedule[PLATFORM_BACKUP_TICK] = {
+            "task": PLATFORM_BACKUP_TICK,
             "schedule": seconds,
             "options": {"queue": TICK_QUEUE, "expires": max(seconds, 10.0)},
         }

@@ -6,19 +6,22 @@ A lost tick is made good by the next; a doubled one finds its jobs submitted. So
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, LiteralString
 
 import structlog
 from celery import Celery
 
+from config.telemetry.counters import count
+from config.telemetry.measures import TICKS
 from domain.errors import UniqueKeyTaken
 from domain.identity.principals import system
+from jobs.recovery import submit_platform_backup
 from jobs.submit import NewJob, submit
 from jobs.tenant_life import submit_backups
 from tenancy.access import Tenancy
 from workers.runtime import runtime
-from workers.schedule import BACKUP_TICK, BILLING_TICK, CALLS_TICK, SWEEP_TICK, USAGE_TICK
+from workers.schedule import BACKUP_TICK, BILLING_TICK, CALLS_TICK, PLATFORM_BACKUP_TICK, SWEEP_TICK, USAGE_TICK
 
 _OPERATOR: LiteralString = "SELECT id FROM tenants WHERE is_operator AND state = 'active'"
 _DUE: LiteralString = "SELECT id FROM tenants WHERE billing_due_at <= now() AND state = 'active' LIMIT 10000"
@@ -33,17 +36,22 @@ def register(app: Celery) -> None:
     app.task(name=SWEEP_TICK, ignore_result=True)(_tick_sweep)
     app.task(name=CALLS_TICK, ignore_result=True)(_tick_calls)
     app.task(name=BACKUP_TICK, ignore_result=True)(_tick_backups)
+    app.task(name=PLATFORM_BACKUP_TICK, ignore_result=True)(_tick_platform_backups)
 
 
 def _tick_billing() -> int:
-    return submit_due_cycles(runtime().tenancy, datetime.now(UTC))
+    count(TICKS, BILLING_TICK)
+    tenancy = runtime().tenancy
+    return submit_due_cycles(tenancy, now_of(tenancy))
 
 
 def _tick_usage() -> int:
+    count(TICKS, USAGE_TICK)
     return submit_operators(runtime().tenancy, "usage.collect", {})
 
 
 def _tick_sweep() -> int:
+    count(TICKS, SWEEP_TICK)
     tenancy = runtime().tenancy
     if tenancy.settings.stripe_api_key is None:
         return 0
@@ -67,7 +75,19 @@ def submit_operators(tenancy: Tenancy, kind: str, payload: Mapping[str, Any]) ->
 
 
 def _tick_backups() -> int:
+    count(TICKS, BACKUP_TICK)
     return submit_backups(runtime().tenancy)
+
+
+def _tick_platform_backups() -> int:
+    tenancy = runtime().tenancy
+    return submit_platform_backup(tenancy, now_of(tenancy))
+
+
+def now_of(tenancy: Tenancy) -> datetime:
+    """The database's clock: what is due must not depend on which machine's clock has jumped."""
+    moment: datetime = tenancy.platform.fetch("SELECT now() AS now", {})[0]["now"]
+    return moment
 
 
 def submit_due_cycles(tenancy: Tenancy, now: datetime) -> int:

@@ -115,3 +115,58 @@ def memory() -> None:
             for name, row in [*found["programs"].items(), ("total", found["total"])]]  # fmt: skip
     report.show("memory of the running platform in MiB", ("program", "processes", "RSS", "PSS"), rows)
     report.keep({"memory": found})
+
+
+@click.command()
+@click.option(
+    "--tenants", default=100_000, show_default=True, help="Tenants that wait at once when rounds are measured."
+)
+@click.option("--seconds", default=20.0, show_default=True, help="Virtual seconds of each simulated load.")
+def scaling(tenants: int, seconds: float) -> None:
+    """What a dispatch round costs by who waits, and what jobs wait at up to a million tenants, simulated."""
+    from bench import scaling as benchmark
+    from bench.ground import ground
+
+    with ground() as servers, Progress(console=report.console, transient=True) as progress:
+        found = benchmark.measure(servers, tenants, seconds, progress)
+    report.show(
+        "a dispatch round, measured",
+        ("tenants that wait", "jobs due", "milliseconds", "picked"),
+        [(f"{each['tenants']:,}", each["due"], each["seconds"] * 1e3, each["picked"]) for each in found["rounds"]],
+    )
+    report.show(
+        f"waits of those without a backlog, simulated: {found['slots']} slots, jobs of {found['job_seconds'] * 1e3:.0f} ms",
+        ("tenants", "load", "jobs/s", "p50, ms", "p95, ms", "dispatcher busy", "slots busy", "left"),
+        [(f"{each['tenants']:,}", each["name"], each["rate"], each["wait_p50"] * 1e3, each["wait_p95"] * 1e3,
+          each["dispatcher_busy"], each["slots_busy"], each["left"]) for each in found["simulated"]],
+    )  # fmt: skip
+    report.keep({"scaling": found})
+
+
+@click.command()
+@click.option("--jobs", default=12_000, show_default=True, help="No-op jobs of each contender and round.")
+@click.option("--mails", default=1500, show_default=True, help="Mails to files of each contender and round.")
+@click.option("--rounds", default=3, show_default=True, help="Rounds; the median of their ratios counts.")
+@click.option("--tenants", default=1000, show_default=True, help="Tenants at the scrape, each at work in two queues.")
+@click.option("--scrapes", default=50, show_default=True, help="Scrapes, with and without a label for each tenant.")
+def telemetry(jobs: int, mails: int, rounds: int, tenants: int, scrapes: int) -> None:
+    """What figures, logs and spans cost, and how long a scrape takes beside many tenants."""
+    from bench import telemetry as benchmark
+    from bench.ground import ground
+
+    with ground() as servers, Progress(console=report.console, transient=True) as progress:
+        found = benchmark.measure(servers, jobs, mails, rounds, tenants, scrapes, progress)
+    for kind, count in found["counts"].items():
+        of = found[kind.replace(".", "_")]
+        report.show(
+            f"{kind} per second: {count:,}, two worker processes",
+            ("with", *(f"round {number + 1}" for number in range(rounds)), "median ratio"),
+            [(name, *rates, of["ratios"][name]) for name, rates in of["rates"].items()],
+        )
+    report.show(
+        f"milliseconds of a scrape, {tenants:,} tenants",
+        ("NEXUS_METRICS", "p50", "p95", "KiB"),
+        [(name, each["p50"], each["p95"], each["bytes"] / 1024) for name, each in found["scrape_ms"].items()],
+    )
+    report.console.print(f"a span while tracing is off: {found['span_off_ns']:.0f} ns")
+    report.keep({"telemetry": found})

@@ -163,7 +163,7 @@ class EmbeddedPostgres:
         finally:
             password.unlink()
         if result.returncode != 0:
-            raise EmbeddedServiceError(f"PostgreSQL: initdb failed: {_last_line(result.stderr)}")
+            raise EmbeddedServiceError(f"PostgreSQL: initdb failed: {_reason(result.stderr)}")
         unfinished.rename(self.home.postgres)
 
     def _spawn(self, account: Account) -> None:
@@ -255,6 +255,12 @@ def _works_in(process: psutil.Process, directory: Path) -> bool:
 
 def _data_argument(account: Account, data: Path) -> str:
     return "/proc/self/cwd" if account.switches and Path("/proc/self/cwd").exists() else str(data)
+
+
+def _reason(text: str) -> str:
+    """The line that says what went wrong; after it initdb tells how it tidies up."""
+    wrong = [line for line in text.splitlines() if "error:" in line or "FATAL" in line or "PANIC" in line]
+    return _last_line("\n".join(wrong) or text)
 
 
 def _last_line(text: str) -> str:

@@ -20,3 +20,9 @@ class TenantProvisionSchema(Schema):
 
 class TenantCompensateSchema(Schema):
     """What is to be undone, and why, is read from the rows when it runs."""
+
+
+class PlatformBackupSchema(Schema):
+    """`requested_by` is the operator who asked, or the platform's rhythm."""
+
+    requested_by = fields.String(required=True, validate=validate.Length(max=200))

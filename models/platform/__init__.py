@@ -16,6 +16,7 @@ from models.platform.jobs import Job, JobKey
 from models.platform.login_throttles import LoginThrottle
 from models.platform.memberships import Membership, MembershipRole, Role, RolePermission
 from models.platform.plan_allowances import PlanAllowance
+from models.platform.readings import BudgetStanding, Process, Reading
 from models.platform.schedules import Schedule
 from models.platform.second_factors import SecondFactor
 from models.platform.sessions import RefreshToken, Session
@@ -27,11 +28,11 @@ from models.platform.webhook_endpoints import WebhookAttempt, WebhookDelivery, W
 from models.platform.workers import KindRuntime, Leader, QueueBacklog, TenantRuntime, Worker, WorkerJobs
 
 __all__ = [
-    "ApiKey", "AuditAnchor", "AuditEntry", "AuditSeal", "AuditUnsealed", "DispatchPause", "ErasureCertificate",
+    "ApiKey", "AuditAnchor", "AuditEntry", "AuditSeal", "AuditUnsealed", "BudgetStanding", "DispatchPause", "ErasureCertificate",
     "Event", "ExternalEvent", "FleetFailure", "FleetWave", "Group", "GroupMember", "GroupRole", "IdempotentRequest",
     "IdentityLink", "Invitation", "Job", "JobDependency", "JobKey", "JobWait", "KindRuntime", "Leader",
-    "LoginThrottle", "MasterKey", "Membership", "MembershipRole", "Permission", "PlanAllowance", "PlatformBase", "QueueBacklog",
-    "RefreshToken", "Role", "RolePermission", "Schedule", "SecondFactor", "Session", "SigningKey", "Tenant",
+    "LoginThrottle", "MasterKey", "Membership", "MembershipRole", "Permission", "PlanAllowance", "PlatformBase", "Process", "QueueBacklog",
+    "Reading", "RefreshToken", "Role", "RolePermission", "Schedule", "SecondFactor", "Session", "SigningKey", "Tenant",
     "TenantArchive", "TenantKey", "TenantLimits", "TenantQuotas", "TenantRuntime", "TenantUsage", "User",
     "WebhookAttempt", "WebhookDelivery", "WebhookEndpoint", "Worker", "WorkerJobs",
 ]  # fmt: skip

@@ -32,4 +32,6 @@ class Event(Identified, Created, PlatformBase):
     payload_sealed: Mapped[bytes | None]
     job_id: Mapped[UUID | None]
     endpoint_id: Mapped[UUID | None]
+    request_id: Mapped[str | None]
+    traceparent: Mapped[str | None]
     relay_at: Mapped[datetime | None] = mapped_column(server_default=text("now()"))

@@ -44,6 +44,11 @@ class Account:
         """As attempts show it."""
         return self.candidate.label
 
+    @property
+    def type(self) -> str:
+        """The word of ours for the kind of provider, whatever its owner calls the account."""
+        return self.label.partition(":")[0]
+
     @cached_property
     def provider(self) -> MessageProvider:
         """The provider. Raises `Permanent` (`provider_misconfigured`)."""

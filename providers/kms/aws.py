@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from domain.errors import Transient
+from providers.calls import Calling
 from providers.kms.base import KeyRefused
 
 if TYPE_CHECKING:
@@ -82,13 +83,14 @@ class AwsKeyService:
 
         if time.monotonic() < self._silent_until:
             raise Transient("The key service could not be reached a moment ago.", code=UNAVAILABLE)
-        try:
-            return call(self._kms())
-        except ClientError as error:
-            raise _meaning(error) from error
-        except BotoCoreError as error:
-            self._silent_until = time.monotonic() + _SILENCE_SECONDS
-            raise Transient("The key service cannot be reached.", code=UNAVAILABLE) from error
+        with Calling("kms", "key"):
+            try:
+                return call(self._kms())
+            except ClientError as error:
+                raise _meaning(error) from error
+            except BotoCoreError as error:
+                self._silent_until = time.monotonic() + _SILENCE_SECONDS
+                raise Transient("The key service cannot be reached.", code=UNAVAILABLE) from error
 
     def _kms(self) -> Any:
         """The client of this process: a forked child must not share its parent's connections."""

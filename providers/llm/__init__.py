@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
+from config.telemetry.counters import register_gauge
+from config.telemetry.measures import CIRCUITS_OPEN
 from providers.llm.accounts import PROVIDER_NAMES, Account, Clients
 from providers.llm.base import (
     CompletionProvider,
@@ -62,4 +64,6 @@ def _circuits() -> Circuits:
     """This process's circuits: they must outlive a call, and its client, to be of use."""
     from providers.llm.breaker import Circuits
 
-    return Circuits()
+    circuits = Circuits()
+    register_gauge(CIRCUITS_OPEN, circuits.open_by_provider)
+    return circuits

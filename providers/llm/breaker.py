@@ -14,7 +14,9 @@ from datetime import UTC, datetime
 
 import pybreaker
 
+from config.telemetry.counters import summed
 from domain.errors import RateLimited, Transient
+from providers.calls import Calling
 from providers.llm.accounts import Account
 from providers.llm.base import (
     CompletionProvider,
@@ -55,6 +57,11 @@ class Circuit:
             detail = f"{name} kept failing and is left alone for a while."
             raise Transient(detail, code="provider_circuit_open", retry_after=self._remaining()) from None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the provider is left alone for now."""
+        return self._storage.state == pybreaker.STATE_OPEN and self._remaining() > 0
+
     def _remaining(self) -> float:
         opened = self._storage.opened_at
         elapsed = (datetime.now(UTC) - opened).total_seconds() if opened is not None else 0.0
@@ -85,6 +92,12 @@ class Circuits:
                 self._circuits.popitem(last=False)
             return circuit
 
+    def open_by_provider(self) -> dict[tuple[str, ...], float]:
+        """How many accounts are left alone for now."""
+        with self._lock:
+            known = list(self._circuits.items())
+        return summed(((account.provider,), 1.0) for account, circuit in known if circuit.is_open)
+
 
 class GuardedCompletionProvider:
     """A provider behind its circuit."""
@@ -99,17 +112,17 @@ class GuardedCompletionProvider:
 
     def complete(self, request: CompletionRequest) -> CompletionResponse:
         """As the provider's, and `Transient` with `provider_circuit_open` while the circuit is open."""
-        with self._circuit.calling(self.name):
+        with Calling(self.name, "complete"), self._circuit.calling(self.name):
             return self._provider.complete(request)
 
     def stream(self, request: CompletionRequest, heard: Callable[[str], None]) -> CompletionResponse:
         """Likewise."""
-        with self._circuit.calling(self.name):
+        with Calling(self.name, "stream"), self._circuit.calling(self.name):
             return self._provider.stream(request, heard)
 
     def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
         """Likewise."""
-        with self._circuit.calling(self.name):
+        with Calling(self.name, "embed"), self._circuit.calling(self.name):
             return self._provider.embed(request)
 
     def close(self) -> None:

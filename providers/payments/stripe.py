@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from domain.errors import JobError, Permanent, RateLimited, Transient
+from providers.calls import Calling
 from providers.payments.base import ChargeRequest, ChargeResult, Method, ProviderObject
 from providers.retry_after import retry_after
 
@@ -151,12 +152,13 @@ class StripePaymentProvider:
         for name in method.split("."):
             called = getattr(called, name)
         options: dict[str, Any] = {} if key is None else {"options": {"idempotency_key": key}}
-        try:
-            found = called(*arguments, **options)
-        except stripe.StripeError as error:
-            raise _failure(error) from error
-        finally:
-            http.close()
+        with Calling(self.name, method):
+            try:
+                found = called(*arguments, **options)
+            except stripe.StripeError as error:
+                raise _failure(error) from error
+            finally:
+                http.close()
         if not isinstance(found, stripe.StripeObject):
             raise _malformed()
         return found.to_dict(for_json=True)

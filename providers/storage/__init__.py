@@ -8,7 +8,7 @@ from config.settings import Settings
 from domain.errors import Permanent
 from providers.storage.base import Bucket, ObjectInfo, ObjectStream
 
-__all__ = ["Bucket", "ObjectInfo", "ObjectStream", "open_bucket"]
+__all__ = ["Bucket", "ObjectInfo", "ObjectStream", "open_backups", "open_bucket"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
@@ -52,3 +52,15 @@ def open_bucket(
             settings.s3_secret_key.get_secret_value() if settings.s3_secret_key else None,
         )
     return S3Bucket(account, name, prefix)
+
+
+def open_backups(settings: Settings) -> Bucket:
+    """Where the operator keeps backups of the platform, apart from every tenant's objects.
+
+    With S3 below `backups/` of `NEXUS_BACKUP_BUCKET`, or of `S3_BUCKET`; else files in `NEXUS_BACKUP_FOLDER`.
+    """
+    if settings.s3_bucket is not None:
+        return open_bucket(settings, settings.backup_bucket or settings.s3_bucket, "backups")
+    from providers.storage.files import FileBucket
+
+    return FileBucket(settings.backup_folder or settings.home / "backups")

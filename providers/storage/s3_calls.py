@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from domain.errors import JobError, Permanent, RateLimited, Transient
+from providers.calls import Calling
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -72,7 +73,8 @@ def s3_client(account: S3Account) -> S3Client:
 )
 def repeatedly(call: Callable[[], T]) -> T:
     """`once`, up to three times while the error is `Transient`, with a growing random pause of at most 2 seconds."""
-    return once(call)
+    with Calling("s3", "call", quiet=True):
+        return once(call)
 
 
 def once(call: Callable[[], T]) -> T:

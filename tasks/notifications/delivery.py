@@ -20,6 +20,7 @@ from jobs.handlers import handles
 from jobs.kinds import kind
 from models.tenant import Message, MessageAttempt, RecipientDevice
 from providers.accounts import Account
+from providers.calls import Calling
 from providers.circuits import process_circuits
 from providers.rendering import render
 from tasks.notifications import records
@@ -130,10 +131,10 @@ def _through(
         step = _claim(context, message.id, account, provider.idempotent, content)
         if isinstance(step, Settled):
             return _result(context, message.id, step)
+        said = outgoing(context, account, message.channel, message.id, prepared.target, content, one_click=one_click)
         try:
-            sent = provider.send(
-                outgoing(context, account, message.channel, message.id, prepared.target, content, one_click=one_click)
-            )
+            with Calling(account.type, "send"):
+                sent = provider.send(said)
         except JobError as error:
             circuit.note(error)
             status = _failed(context, prepared, step, error, is_last=account is prepared.accounts[-1])

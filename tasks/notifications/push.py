@@ -11,6 +11,7 @@ from domain.errors import JobError, Permanent, Transient, UnknownOutcome
 from jobs.context import JobContext
 from models.tenant import RecipientDevice
 from providers.accounts import Account
+from providers.calls import Calling
 from providers.circuits import process_circuits
 from providers.messages import SentMessage
 from tasks.notifications.accounts import worst
@@ -71,7 +72,8 @@ class Devices:
         target = vault.open(device.target_sealed, "recipient_devices", "target_sealed", device.id).decode()
         message = outgoing(self._context, account, "push", due.message_id, target, content, one_click=False)
         try:
-            answer = account.provider.send(message)
+            with Calling(account.type, "send", quiet=True):
+                answer = account.provider.send(message)
         except JobError as error:
             circuit.note(error)
             return error

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from domain.errors import JobError, Permanent, Transient, UnknownOutcome
 from jobs.context import JobContext
 from providers.accounts import Account, MessageProvider
+from providers.calls import OK, tell
 from providers.circuits import process_circuits
 from providers.messages import SentMessage
 from tasks.notifications.accounts import worst
@@ -74,11 +76,16 @@ class Connected:
 
     def send(self, window: Iterable[Said]) -> Iterator[Answer]:
         """Stops when the job is cancelled, the circuit has opened or the provider is doubtful."""
+        before = time.perf_counter()
         for answer in self._answers(self._outgoing(window)):
             error = answer if isinstance(answer, JobError) else None
+            # Messages go out before the answers to others came: the time is that between two answers.
+            seconds = time.perf_counter() - before
+            tell(self._account.type, "send", OK if error is None else error.job_code, seconds, quiet=True)
             self._circuit.note(error)
             self._doubts = self._doubts + 1 if isinstance(error, UnknownOutcome) else 0
             yield answer
+            before = time.perf_counter()
 
     def _outgoing(self, window: Iterable[Said]) -> Iterator[Any]:
         for due, content in window:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import IO, Any, LiteralString
 from uuid import UUID
 
 from config.settings import Settings
-from domain.errors import NotFound, Permanent
+from domain.errors import NotFound, Permanent, Transient
 from providers.storage import Bucket
 from tenancy.access import Tenancy
 from tenancy.audit import audited
@@ -19,6 +20,8 @@ from tenancy.database import Database, Row, tenant_scope
 from tenancy.identity.keyset import keyset
 from tenancy.life.manifest import Manifest, decoded
 from tenancy.provisioning import MARK
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 PREFIX = ".archives/"
 """Where archives stand in the bucket; no archive holds them."""
@@ -153,8 +156,16 @@ def check_storage(platform: Database, tenant_id: UUID, bucket: Bucket, more: int
 
 @contextmanager
 def scratch(settings: Settings) -> Iterator[IO[bytes]]:
-    """A file without a name under `NEXUS_HOME`: it is gone with the process, however that ends."""
+    """A file without a name under `NEXUS_HOME`: it is gone with the process, however that ends.
+
+    Raises `Transient` (`disk_full`) if there is no room for what is written to it.
+    """
     folder: Path = settings.home / "scratch"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with TemporaryFile(dir=folder) as file:
-        yield file
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder) as file:
+            yield file
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise Transient(f"There is no room under {folder} for a copy: {error.strerror}.", code="disk_full") from error

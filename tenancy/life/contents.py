@@ -73,6 +73,7 @@ LEFT_OUT: dict[str, str] = {
     "invitations": "their links are credentials, and name the tenant that sent them",
     "job_waits": "of jobs that had not begun, which a restore does not begin",
     "tenant_runtimes": "measurements of the engine",
+    "llm_budget_standings": "measurements, which the next call makes anew",
     "tenant_limits": "the operator's, not the tenant's",
     "tenant_quotas": "the operator's, not the tenant's",
     "tenant_usage": "what counts against the quota",

@@ -17,7 +17,7 @@ from psycopg import sql
 
 from bench.engine import Engine, until
 from bench.service import start_web
-from config.settings import Settings
+from config.settings import Settings, load
 from domain.ids import new_id
 from tenancy.access import Tenancy
 from tenancy.servers import platform_database
@@ -27,6 +27,17 @@ from tests.faults.conftest import held, someone_waits_for
 pytestmark = pytest.mark.faults
 
 PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """The platform at one address, wherever its API is started again: tokens name it."""
+    given = {
+        str(Settings.model_fields[name].alias): getattr(settings, name)
+        for name in settings.model_fields_set
+        if getattr(settings, name) is not None
+    }
+    return load(_env_file=None, **{**given, "NEXUS_PUBLIC_URL": "http://nexus.example"})
 
 
 @pytest.fixture
@@ -146,7 +157,7 @@ def me(address: str, token: str) -> Any:
         f"{address}/api/v1/auth/me", headers={"Authorization": f"Bearer {token}"}, timeout=60, trust_env=False
     )
     assert answer.status_code == 200, answer.text
-    return answer.json()
+    return answer.json()["user"]
 
 
 def keys(address: str) -> set[str]:

@@ -14,16 +14,13 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from domain.audit.entries import changed
 from domain.destinations import Network, parse_destination, parse_networks
 from domain.errors import Conflict, FieldError, InvalidPayload, NotFound
 from domain.identity.permissions import parse
 from domain.search.registering import faults, keeps_secret, last_four
 from domain.search.sources import MOST_REGISTERED
 from models.tenant import SearchSource
-from tenancy.audit import noted
 from tenancy.identity.own_permissions import listed
-from tenancy.scopes import tenant_scope
 from web.auth import can
 from web.context import tenancy, tenant_id
 from web.etags import check_if_match, with_etag
@@ -46,7 +43,6 @@ _EXAMPLE = {
     "weight": 1.5,
     "secret": "Bearer 5d41402abc4b2a76",
 }
-_NOTED = ("name", "url", "enabled", "weight", "timeout_ms", "concurrency", "permission", "header_name")
 
 
 @blueprint.route("", methods=["POST"])
@@ -68,7 +64,6 @@ def create_search_source(wanted: dict[str, Any]) -> Response:
         made = session.get(SearchSource, (tenant_id(), source_id))
         if made is None:
             raise _taken()
-    _note("created", source_id, after=_shown_in_audit(made))
     return _shown(made, 201)
 
 
@@ -104,7 +99,6 @@ def put_search_source(wanted: dict[str, Any], search_source_id: UUID) -> Respons
     with tenancy().session(tenant_id()) as session:
         source = _get(session, search_source_id, to_change=True)
         check_if_match(source.version)
-        before = _shown_in_audit(source)
         if "secret" in wanted:
             values.update(_sealed(wanted["secret"], source.id))
         elif source.secret_sealed is not None:
@@ -117,8 +111,6 @@ def put_search_source(wanted: dict[str, Any], search_source_id: UUID) -> Respons
             session.flush()
         except IntegrityError:
             raise _taken() from None
-    before, after = changed(before, _shown_in_audit(source))
-    _note("updated", source.id, before=before, after={**after, "header_value_replaced": "secret" in wanted})
     return _shown(source)
 
 
@@ -130,7 +122,6 @@ def delete_search_source(search_source_id: UUID) -> None:
     with tenancy().session(tenant_id()) as session:
         source = _get(session, search_source_id, to_change=True)
         session.delete(source)
-    _note("deleted", search_source_id, before=_shown_in_audit(source))
 
 
 def _get(session: Session, source_id: UUID, *, to_change: bool = False) -> SearchSource:
@@ -173,19 +164,6 @@ def _allowed() -> Sequence[Network]:
 def _taken() -> Conflict:
     fault = FieldError("/name", "taken", "Another source has this name.")
     return Conflict("There is a source with this name already.", errors=(fault,))
-
-
-def _shown_in_audit(source: SearchSource) -> dict[str, Any]:
-    return {name: getattr(source, name) for name in _NOTED}
-
-
-def _note(
-    what: str, source_id: UUID, *, before: Mapping[str, Any] | None = None, after: Mapping[str, Any] | None = None
-) -> None:
-    """The audit is in the platform's database, so it is noted after the change."""
-    scope = tenant_scope(tenant_id())
-    entry = noted(scope, f"search_source.{what}", f"search_source:{source_id}", before=before, after=after)
-    tenancy().platform.fetch(*entry, scope)
 
 
 def _shown(source: SearchSource, status: int = 200) -> Response:

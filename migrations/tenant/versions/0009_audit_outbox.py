@@ -33,6 +33,7 @@ _NOTED: tuple[tuple[str, str, str, str], ...] = (
     ("suppressions", "suppression", "", "address"),
     ("llm_budgets", "llm_budget", "version,spent_micros,reserved_micros,period_start", ""),
     ("llm_prices", "llm_price", "version", ""),
+    ("search_sources", "search_source", "version,updated_at", ""),
 )
 
 # A transaction that says who acts (`nexus.origin`) is noted; one that restores or moves rows says nobody, and is not.

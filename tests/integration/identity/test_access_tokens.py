@@ -21,7 +21,7 @@ from tenancy.access import Tenancy
 from tenancy.identity.signing_keys import PATIENCE_SECONDS, SigningKeys, ensure_signing_key
 from tenancy.vault import SealBroken
 from tests.integration.identity.conftest import API, Caller, Person, refused, tokens
-from web.tokens import signing_keys
+from web.tokens import CLOCK_LEEWAY, signing_keys
 
 
 def encoded(part: dict[str, Any]) -> str:
@@ -94,8 +94,16 @@ def test_no_credentials_and_another_scheme_are_unauthenticated(client: FlaskClie
 
 
 def test_an_expired_token_is_told_so(client: FlaskClient, sign: Callable[..., str]) -> None:
-    past = datetime.now(UTC) - timedelta(seconds=1)
+    past = datetime.now(UTC) - CLOCK_LEEWAY - timedelta(seconds=1)
     assert refused(me(client, sign(exp=past))) == (401, "token_expired")
+
+
+def test_a_token_of_a_node_whose_clock_is_seconds_ahead_is_taken_and_of_one_minutes_ahead_is_not(
+    client: FlaskClient, sign: Callable[..., str]
+) -> None:
+    now = datetime.now(UTC)
+    for ahead, status in ((CLOCK_LEEWAY - timedelta(seconds=1), 200), (timedelta(minutes=5), 401)):
+        assert me(client, sign(iat=now + ahead, nbf=now + ahead)).status_code == status
 
 
 def test_a_token_that_expired_and_is_forged_is_not_told_that_it_expired(

@@ -56,7 +56,7 @@ def named(caller: Caller, what: str) -> dict[str, Any]:
 
 
 STEERING = [
-    ("GET", "/queues"), ("GET", "/kinds"), ("GET", "/workers"), ("GET", "/pauses"),
+    ("GET", "/queues"), ("GET", "/kinds"), ("GET", "/workers"), ("GET", "/pauses"), ("GET", "/activity"),
     *(("POST", f"/{place}/{verb}") for place in ("queues/search", "kinds/system.ping", "tenants/TENANT")
       for verb in ("pause", "drain", "resume")),
     ("GET", "/audit"), ("GET", "/audit/verify"), ("GET", "/audit/export"),

@@ -10,8 +10,8 @@ import click
 import pytest
 
 from cli.errors import CommandFailed
-from cli.jobs import read_payload, read_time
 from cli.login import choose
+from cli.options import read_payload, read_time
 
 ACME = {"id": "1", "name": "Acme", "state": "active"}
 OTHER = {"id": "2", "name": "Other", "state": "active"}

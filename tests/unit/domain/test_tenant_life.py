@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from domain.ids import new_id
@@ -30,12 +30,25 @@ def test_a_tenant_that_rested_keeps_what_it_has() -> None:
     assert kept(made) == {0, 1, 2}
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # machines may be busy
 @given(some.lists(some.integers(0, 5000), unique=True, max_size=60))
 def test_the_newest_backup_is_always_kept_and_keeping_twice_changes_nothing(days: list[int]) -> None:
     made = {day: NOON - timedelta(days=day) for day in days}
     left = kept(made, Keep(3, 2, 1))
     assert not days or min(days) in left
     assert kept({day: made[day] for day in left}, Keep(3, 2, 1)) == left
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # machines may be busy
+@given(some.lists(some.integers(0, 40_000), unique=True, max_size=80))
+def test_pruning_after_every_backup_leaves_what_pruning_once_would(hours: list[int]) -> None:
+    made = {hour: NOON - timedelta(hours=hour) for hour in hours}
+    rule, left = Keep(4, 3, 2), dict[int, datetime]()
+    for hour in sorted(made, reverse=True):
+        left[hour] = made[hour]
+        left = {each: left[each] for each in kept(left, rule)}
+    assert set(left) == kept(made, rule)
+    assert len(left) <= 4 + 3 + 2
 
 
 def test_a_copy_has_ids_of_its_own_that_keep_their_time() -> None:

@@ -1,0 +1,122 @@
+"""The operator's bucket of backups: one folder for each, named by its id, which a manifest makes whole."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import IO, Any
+from uuid import UUID
+
+from config.settings import Settings
+from domain.errors import NotFound, Permanent
+from domain.tenants.retention import kept
+from providers.storage import Bucket, open_backups
+from tenancy.life.archives import scratch
+from tenancy.life.export import measured
+from tenancy.recovery.manifest import FileEntry, Manifest, read, written
+from tenancy.vault import MasterRing
+
+MANIFEST = "manifest.json"
+HALF_MADE_DAYS = 2
+"""A backup that is not whole after that long will never be: its job has ended."""
+
+_CHUNK = 1024 * 1024
+
+
+class Store:
+    """The backups of one platform, readable with the master keys of `ring`."""
+
+    def __init__(self, settings: Settings, ring: MasterRing):
+        self._settings, self._ring = settings, ring
+        self.bucket: Bucket = open_backups(settings)
+
+    def ids(self) -> list[UUID]:
+        """The whole backups, the oldest first."""
+        return self._folders()[0]
+
+    def manifest(self, backup_id: UUID) -> Manifest:
+        """Raises `NotFound`, or `Permanent` for one that these master keys do not vouch for."""
+        try:
+            raw = self.bucket.get(f"{backup_id}/{MANIFEST}")
+        except Permanent as error:
+            if error.job_code == "object_not_found":
+                raise NotFound(f"There is no backup {backup_id}.") from None
+            raise
+        return read(raw, self._ring)
+
+    def shown(self, backup_id: UUID) -> dict[str, Any]:
+        """What lists tell of a whole backup; `problem` is why these master keys do not vouch for it, as a code."""
+        told: dict[str, Any] = {"id": backup_id, "taken_at": moment_of(backup_id), "problem": None}
+        try:
+            manifest = self.manifest(backup_id)
+        except Permanent as error:
+            return {**told, "bytes": 0, "rows": 0, "tenants": 0, "left_out": [], "problem": error.job_code}
+        return {
+            **told, "taken_at": datetime.fromisoformat(manifest.taken_at), "bytes": manifest.bytes, "rows": manifest.rows,
+            "tenants": manifest.tenants, "left_out": [asdict(each) for each in manifest.left_out],
+        }  # fmt: skip
+
+    def finish(self, manifest: Manifest) -> None:
+        """Store the manifest, with which the backup is whole."""
+        data = io.BytesIO(written(manifest, self._ring))
+        self.bucket.put(f"{manifest.backup_id}/{MANIFEST}", data, "application/json")
+
+    @contextmanager
+    def new_file(self) -> Iterator[IO[bytes]]:
+        """A file on this machine to fill, for `keep`."""
+        with scratch(self._settings) as file:
+            yield file
+
+    def keep(self, backup_id: UUID, name: str, file: IO[bytes]) -> tuple[int, str]:
+        """Store a file of a backup; its size and SHA-256. Storing again replaces it."""
+        size, sha256 = measured(file)
+        file.seek(0)
+        self.bucket.put(f"{backup_id}/{name}", file)  # type: ignore[arg-type]  # an IO[bytes] is one
+        return size, sha256
+
+    @contextmanager
+    def fetched(self, backup_id: UUID, entry: FileEntry) -> Iterator[IO[bytes]]:
+        """A file of a backup on this machine, from its beginning. Raises `Permanent` (`backup_damaged`)."""
+        with scratch(self._settings) as file:
+            with self.bucket.open(f"{backup_id}/{entry.name}") as stream:
+                while chunk := stream.read(_CHUNK):
+                    file.write(chunk)
+            if measured(file) != (entry.bytes, entry.sha256):
+                raise Permanent(f"The backup is damaged: {entry.name} is not what was stored.", code="backup_damaged")
+            file.seek(0)
+            yield file
+
+    def remove(self, backup_id: UUID) -> None:
+        """Remove a backup, the manifest first: what is left of it then is no backup."""
+        self.bucket.delete(f"{backup_id}/{MANIFEST}")
+        for info in list(self.bucket.list(f"{backup_id}/")):
+            self.bucket.delete(info.key)
+
+    def superfluous(self, now: datetime) -> list[UUID]:
+        """Backups that no rule keeps, and what is left of those that were never finished."""
+        whole, parts = self._folders()
+        moments = {backup_id: moment_of(backup_id) for backup_id in whole}
+        abandoned = [each for each in parts if now - moment_of(each) > timedelta(days=HALF_MADE_DAYS)]
+        return sorted(moments.keys() - kept(moments)) + abandoned
+
+    def _folders(self) -> tuple[list[UUID], list[UUID]]:
+        """Whole backups, and folders without a manifest."""
+        found: dict[UUID, bool] = {}
+        for info in self.bucket.list():
+            folder, _, name = info.key.partition("/")
+            try:
+                backup_id = UUID(folder)
+            except ValueError:
+                continue  # not ours
+            found[backup_id] = found.get(backup_id, False) or name == MANIFEST
+        return sorted(each for each, whole in found.items() if whole), sorted(
+            each for each, whole in found.items() if not whole
+        )
+
+
+def moment_of(backup_id: UUID) -> datetime:
+    """When a backup was asked for: a UUIDv7 begins with milliseconds since 1970 (RFC 9562)."""
+    return datetime.fromtimestamp((backup_id.int >> 80) / 1000, UTC)
