@@ -111,6 +111,13 @@ def test_variables_that_are_named_exist(page: str) -> None:
     assert named - known == set()
 
 
+@pytest.mark.parametrize("page", sorted({block.page for block in marked("file")}))
+def test_a_pages_edits_fit_the_code(page: str) -> None:
+    for block in blocks(page):
+        if (name := block.value("file")) and block.language == "diff":
+            assert edited((ROOT / name).read_text(), block.text) != (ROOT / name).read_text()
+
+
 def test_an_edit_is_made_where_it_fits_once() -> None:
     assert edited("a\nb\nc\n", " b\n+x\n@@\n-c\n+d\n") == "a\nb\nx\nd\n"
     for diff in (" z\n+x\n", " a\n+x\n"):
