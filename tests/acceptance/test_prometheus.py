@@ -48,8 +48,8 @@ def ask(platform: PlatformProcess, tmp_path: Path) -> Iterator[Callable[..., Any
             try:
                 if condition():
                     return
-            except httpx2.TransportError:
-                pass
+            except (httpx2.TransportError, ValueError):
+                pass  # it is starting, and says so in words
             assert time.monotonic() < deadline, (tmp_path / "log").read_text()
             time.sleep(0.3)
 
