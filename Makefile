@@ -22,6 +22,7 @@ lint: $(VENV)/.development ## ruff, mypy --strict, import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	MYPYPATH=clients/python $(BIN)/mypy clients
 	$(BIN)/lint-imports
 
 tests: $(VENV)/.development ## all tests, with real services
@@ -36,8 +37,9 @@ bench: $(VENV)/.bench ## benchmarks beside peers in the same run, about a quarte
 chaos: $(VENV)/.development ## kill, flush and restart under load, then count what was lost (ARGS=--help lists options)
 	$(BIN)/python -m bench.chaos $(ARGS)
 
-reference: $(VENV)/.runtime ## write docs/reference/ again from the code
+reference: $(VENV)/.runtime ## write docs/reference/ and the Python client again from the code
 	$(BIN)/python docs/reference/generate.py
+	$(BIN)/python clients/generate.py
 
 lock: $(VENV)/.development ## pin again what pyproject.toml allows, with hashes and without addresses
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml -o requirements.lock

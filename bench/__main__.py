@@ -60,6 +60,7 @@ _ALL: tuple[tuple[click.Command, dict[str, int]], ...] = (
     (domains.broadcast, {"mails": 600, "peer_mails": 100, "rounds": 1}),
     (engine.recovery, {"rounds": 1}),
     (platform.down_tenant, {"clients": 5, "seconds": 2, "rounds": 1}),
+    (platform.scaling, {"tenants": 2000, "seconds": 2}),
     (platform.telemetry, {"jobs": 300, "mails": 50, "rounds": 1, "tenants": 20, "scrapes": 3}),
     (platform.memory, {}),
 )

@@ -196,6 +196,8 @@ def _webhooks(ground: Ground, count: int) -> dict[str, Any]:
 
     The latter drive the process as hard as it goes, so theirs is its rate, and fifty requests at once wait for each other.
     """
+    # As once a platform has started: until then the operator's tenant is read afresh for each event.
+    ground.tenancy.platform.fetch("UPDATE tenants SET state = 'active' WHERE is_operator", {})
     with Engine(ground.settings, ground.home / "log") as engine:
         process, base_url = start_web(engine)
         asyncio.run(_send(base_url, SENDERS * 2, PAUSE))  # connections to the servers behind are made

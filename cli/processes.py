@@ -27,7 +27,7 @@ class PlatformFailed(Exception):
 class PlatformProcess:
     """`nexus up` on `home` as a child, which also ends when this process does.
 
-    `environment` is laid over our own. Use it as a context manager, or call `start` and `stop`.
+    `environment` is laid over our own, `project` is where its code is. Use it as a context manager, or call `start` and `stop`.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class PlatformProcess:
         flower_port: int | None = None,
         environment: Mapping[str, str] | None = None,
         command: tuple[str, ...] = (sys.executable, "-m", "cli.up", "--until-input-ends"),
+        project: Path = PROJECT,
     ):
         self.home = home
         self.port = port or free_port()
@@ -47,6 +48,7 @@ class PlatformProcess:
         self.output: list[str] = []
         self._variables = dict(environment or {})
         self._command = command
+        self._project = project
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._ready = threading.Event()
@@ -57,7 +59,7 @@ class PlatformProcess:
         """
         self._process = subprocess.Popen(
             self._command,
-            cwd=PROJECT,
+            cwd=self._project,
             env={
                 **os.environ,
                 **self._variables,

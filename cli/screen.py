@@ -10,6 +10,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -111,7 +112,7 @@ def _kinds(kinds: list[Any], rows: int) -> Table:
 def _tenants(tenants: list[Any], speed: _Speed, rows: int) -> Table:
     table = _table("tenants at work", "tenant", "running", "per second", "attempts")
     for each, rate in _fastest(tenants, lambda row: speed.of("tenants", row, "attempts", "id"))[:rows]:
-        table.add_row(clean(each["name"])[:24], str(each["running"]), _rate(rate), f"{each['attempts']:,}")
+        table.add_row(escape(clean(each["name"])[:24]), str(each["running"]), _rate(rate), f"{each['attempts']:,}")
     return table
 
 
@@ -140,7 +141,7 @@ def _jobs(workers: list[Any], rows: int) -> Table:
         progress = job["progress"]
         told = "" if progress is None else f"{progress['done']}/{progress['total'] or '?'} {progress['message']}"
         seconds = time.time() - datetime.fromisoformat(job["started_at"]).timestamp()
-        table.add_row(name, job["id"], job["kind"], str(job["attempt"]), f"{seconds:.1f}", clean(told))
+        table.add_row(name, job["id"], job["kind"], str(job["attempt"]), f"{seconds:.1f}", escape(clean(told)))
     return table
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import hypothesis
 import psycopg
 import pytest
 import pytest_socket
@@ -53,6 +54,12 @@ _servers: list[Cluster] = []
 """Keeps the servers' process objects until the very end: the guardian stops them after all workers are done."""
 
 _guardian: subprocess.Popen[bytes] | None = None
+
+
+hypothesis.settings.register_profile(
+    "nexus", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+)
+hypothesis.settings.load_profile("nexus")  # no test depends on how busy the machine is
 
 
 def pytest_configure(config: pytest.Config) -> None:

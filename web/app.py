@@ -66,8 +66,7 @@ def _create(settings: Settings) -> Flask:
     except Exception:
         tenancy.dispose()
         raise
-    app = Flask("nexus", static_folder=None)
-    app.json = Json(app)
+    app = _bare()
     app.request_class = LimitedRequest
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["BODY_SECONDS"] = settings.body_seconds
@@ -83,15 +82,33 @@ def _create(settings: Settings) -> Flask:
     headers.register(app, settings)
     away.register(app)
     limits.register(app, settings)
-    api = openapi.create_api(app, _version(), settings.base_url)
+    _register_routes(app, settings.base_url)
+    docs.register(app)
+    return app
+
+
+def description() -> dict[str, Any]:
+    """The OpenAPI document, without a platform: for what is generated from it."""
+    app = _bare()
+    _register_routes(app, "/")
+    document: dict[str, Any] = app.extensions[openapi.EXTENSION]
+    return document
+
+
+def _bare() -> Flask:
+    app = Flask("nexus", static_folder=None)
+    app.json = Json(app)
+    return app
+
+
+def _register_routes(app: Flask, base_url: str) -> None:
+    api = openapi.create_api(app, _version(), base_url)
     api.register_blueprint(health.blueprint)
     for blueprint in blueprints():
         own = blueprint.url_prefix or ""
         is_at_root = own.startswith(("/.well-known", PREFIX))
         api.register_blueprint(blueprint, url_prefix=own if is_at_root else PREFIX + own)
     openapi.publish(app, api)
-    docs.register(app)
-    return app
 
 
 def _version() -> str:

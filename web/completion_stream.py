@@ -19,6 +19,7 @@ from flask import Response, request
 from redis.exceptions import RedisError
 
 from domain.errors import NotFound
+from domain.jobs.states import JobState
 from jobs.queries import get
 from jobs.rows import JobRow, error_of, is_finished, result_of
 from jobs.texts import Listening, Piece
@@ -133,8 +134,9 @@ def _heard(
 ) -> Iterator[str]:
     """Pieces as they come, until the job has finished. Raises `RedisError`."""
     with Listening(tenancy.settings, row["id"], vault) as listening, watcher.watching(row) as waiter:
-        # After subscribing, so that nothing falls between what is kept and what comes.
-        for piece in listening.so_far():
+        # After subscribing, so that nothing falls between what is kept and what comes. A job that had not begun had said nothing; if
+        # it has begun since, the number of the next piece tells what is missing.
+        for piece in listening.so_far() if row["state"] == JobState.RUNNING else ():
             reader.take(piece)
         spoke = monotonic()
         while (now := monotonic()) < ends:
@@ -157,7 +159,7 @@ def _heard(
 
 def _take_with_missed(listening: Listening, reader: _Reader, piece: Piece) -> None:
     """Redis drops messages to a reader that is slow or was cut off; its list still has them."""
-    if piece.attempt > reader.attempt or piece.number > reader.number:
+    if piece.number > (reader.number if piece.attempt == reader.attempt else 0):
         for kept in listening.so_far():
             reader.take(kept)
     reader.take(piece)

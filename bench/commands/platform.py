@@ -118,6 +118,32 @@ def memory() -> None:
 
 
 @click.command()
+@click.option(
+    "--tenants", default=100_000, show_default=True, help="Tenants that wait at once when rounds are measured."
+)
+@click.option("--seconds", default=20.0, show_default=True, help="Virtual seconds of each simulated load.")
+def scaling(tenants: int, seconds: float) -> None:
+    """What a dispatch round costs by who waits, and what jobs wait at up to a million tenants, simulated."""
+    from bench import scaling as benchmark
+    from bench.ground import ground
+
+    with ground() as servers, Progress(console=report.console, transient=True) as progress:
+        found = benchmark.measure(servers, tenants, seconds, progress)
+    report.show(
+        "a dispatch round, measured",
+        ("tenants that wait", "jobs due", "milliseconds", "picked"),
+        [(f"{each['tenants']:,}", each["due"], each["seconds"] * 1e3, each["picked"]) for each in found["rounds"]],
+    )
+    report.show(
+        f"waits of those without a backlog, simulated: {found['slots']} slots, jobs of {found['job_seconds'] * 1e3:.0f} ms",
+        ("tenants", "load", "jobs/s", "p50, ms", "p95, ms", "dispatcher busy", "slots busy", "left"),
+        [(f"{each['tenants']:,}", each["name"], each["rate"], each["wait_p50"] * 1e3, each["wait_p95"] * 1e3,
+          each["dispatcher_busy"], each["slots_busy"], each["left"]) for each in found["simulated"]],
+    )  # fmt: skip
+    report.keep({"scaling": found})
+
+
+@click.command()
 @click.option("--jobs", default=12_000, show_default=True, help="No-op jobs of each contender and round.")
 @click.option("--mails", default=1500, show_default=True, help="Mails to files of each contender and round.")
 @click.option("--rounds", default=3, show_default=True, help="Rounds; the median of their ratios counts.")

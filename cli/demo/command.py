@@ -40,7 +40,7 @@ PARTS = (
     Part("notification", 30, work.notify),
     Part("completion", 60, work.complete),
     Part("search", 30, search.federate),
-    Part("billing", 45, billing.bill),
+    Part("billing", 90, billing.bill),
     Part("webhook", 30, webhook.deliver),
     Part("job lifecycle", 20, lifecycle.live_and_die),
 )

@@ -13,6 +13,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import architecture
+
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = "Made from the code by `make reference`; edits here are lost.\n\n"
 
@@ -109,12 +111,13 @@ def write(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, page in PAGES.items():
         (folder / f"{name}.md").write_text(page())
+    (folder / "architecture.svg").write_text(architecture.drawing(ROOT))
     rows = [(f"[{name}]({name}.md)", (page.__doc__ or "").strip()) for name, page in PAGES.items()]
     index = (
         "# Reference\n\n"
         + HEAD
         + _table(("page", "what it lists"), rows)
-        + "\nThe API's own reference is at `/docs` of every platform, and `/api/v1/openapi.json`.\n"
+        + "\n![Processes, rooms and imports](architecture.svg)\n\nThe API's own reference is at `/docs` of every platform, and `/api/v1/openapi.json`.\n"
     )
     (folder / "README.md").write_text(index)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -25,9 +25,11 @@ SELECT count(*) FROM (
 """
 )
 
+_LEFT = "SELECT d.id FROM documents d WHERE d.tenant_id = :tenant AND {condition} LIMIT :bound"
+
 # Strict order: the nearest come first, and the index is read on until enough of them fulfil the conditions.
 _READ_ON = text(
-    "SELECT set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', '100', true),"
+    "SELECT set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', '200', true),"
     " set_config('hnsw.max_scan_tuples', '40000', true)"
 )
 
@@ -50,7 +52,8 @@ class Vector:
 def nearest(session: Session, tenant_id: UUID, vector: Vector, filters: Sequence[Filter], wanted: int) -> list[Hit]:
     """The `wanted` documents nearest to the vector by cosine that fulfil the filters.
 
-    An index that ends before it has found enough is not believed: the vectors are compared one by one then.
+    Few vectors are compared one by one: all of a small tenant, and those that filters leave of a large one, for of these an
+    index misses some. An index that ends before it has found enough is not believed.
     """
     condition, parameters = conditions(filters, "d.metadata")
     parameters = {
@@ -58,13 +61,21 @@ def nearest(session: Session, tenant_id: UUID, vector: Vector, filters: Sequence
         "wanted": wanted, "bound": EXACT_BELOW,
     }  # fmt: skip
     known = session.scalar(_COUNT, parameters) or 0
-    rows: Sequence[Any] = ()
-    if not is_exact(known, len(vector.numbers)):
-        session.execute(_READ_ON)
-        rows = session.execute(text(_by_index(len(vector.numbers), condition)), parameters).all()
-    if len(rows) < min(wanted, known):
-        rows = session.execute(text(_one_by_one(condition)), parameters).all()
+    if is_exact(known, len(vector.numbers)):
+        return _compared(session, condition, parameters)
+    if filters:
+        left = list(session.scalars(text(_LEFT.format(condition=condition)), parameters))
+        if len(left) < EXACT_BELOW:
+            return _compared(session, "e.document_id = ANY(:left)", {**parameters, "left": left})
+    session.execute(_READ_ON)
+    rows = session.execute(text(_by_index(len(vector.numbers), condition)), parameters).all()
+    if len(rows) < wanted:
+        return _compared(session, condition, parameters)
     return [row_hit(row) for row in rows]
+
+
+def _compared(session: Session, condition: str, parameters: Mapping[str, Any]) -> list[Hit]:
+    return [row_hit(row) for row in session.execute(text(_one_by_one(condition)), parameters)]
 
 
 def _by_index(size: int, condition: str) -> str:

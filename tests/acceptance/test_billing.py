@@ -102,9 +102,14 @@ def test_a_tenant_subscribes_uses_is_billed_and_pays(operator: Tenant, make_tena
 
     # Going over to another plan has the usage collected at once; the relay brings the message within moments.
     acme.post("/billing/subscribe", {"plan_id": plan(operator, "more", pay_in_advance=True, charges=[charge]), **WHO})
-    until(lambda: _used(acme, "messages") == "1", 180, "the message in the operator's books")
-    (event,) = operator.get("/merchant/usage-events", code="messages")["items"]
-    assert event["source_type"] == "message"
+    sent = {message["id"] for message in acme.get("/notifications/history")["items"]}
+
+    def billed() -> set[str]:
+        found = operator.get("/merchant/usage-events", code="messages", limit=200)["items"]
+        return {event["source_id"] for event in found if event["source_type"] == "message"} & sent
+
+    until(lambda: bool(billed()), 180, "the message in the operator's books")
+    assert int(_used(acme, "messages")) >= 1, "the message that welcomes may be one too"
 
 
 def test_a_tenant_is_held_to_its_plan_and_goes_over_to_another(
@@ -119,10 +124,11 @@ def test_a_tenant_is_held_to_its_plan_and_goes_over_to_another(
     assert refused["code"] == "plan_quota_exceeded"
     assert free.send("/jobs", {"kind": "system.ping"}).status_code == 202
 
-    held.post("/billing/subscribe", {"plan_id": large, **WHO})
-    until(lambda: held.send("/jobs", {"kind": "system.ping"}).status_code == 202, 180, "the larger plan")
     until(lambda: bool(_events(held)), 240, "the event")
     assert _events(held)[0]["data"]["quota"]["code"] == "jobs"
+
+    held.post("/billing/subscribe", {"plan_id": large, **WHO})
+    until(lambda: held.send("/jobs", {"kind": "system.ping"}).status_code == 202, 180, "the larger plan")
 
 
 def test_a_merchant_bills_its_own_customer(make_tenant: Callable[[str], Tenant]) -> None:

@@ -13,6 +13,7 @@ from domain.identity.principals import system
 from domain.ids import new_id
 from jobs.submit import NewJob, submit
 from models.tenant import Message, Recipient
+from tasks.notifications.batches import WINDOW
 from tenancy.access import Tenancy
 from tests.faults.conftest import state
 from tests.integration.tasks.conftest import HoldingSmtpDouble, _AnyPort
@@ -90,3 +91,26 @@ def test_a_broadcast_whose_workers_are_killed_reaches_nobody_twice_and_loses_nob
 def settled(tenancy: Tenancy, tenant: UUID) -> int:
     """Messages about which nothing is left to do."""
     return sum(number for status, number in counts(tenancy, tenant).items() if status in {"sent", "unknown"})
+
+
+def test_a_worker_killed_in_the_middle_of_a_batch_leaves_one_window_unknown_and_sends_the_rest(
+    engine: Engine, tenancy: Tenancy, tenant: UUID, smtp: HoldingSmtpDouble
+) -> None:
+    with tenancy.session(tenant) as session:
+        session.add_all(
+            Recipient(tenant_id=tenant, id=new_id(), external_id=f"u{n}", email=f"u{n}@example.com")
+            for n in range(3 * WINDOW)
+        )
+    url = {"SMTP_URL": f"smtp://127.0.0.1:{smtp.port}?timeout=60"}
+    smtp.script["data"] = "hold"
+    engine.dispatcher()
+    first = engine.worker("notifications", pool="threads", name="first", **url)
+    payload = {"name": "News", "subject": "Hi", "text": "Hi", "audience": {}, "category": "news"}
+    submit(tenancy, NewJob("notification.broadcast", payload, system("test", tenant)))
+    assert smtp.held.wait(90)
+    engine.kill(first)
+    smtp.script.clear()
+    engine.worker("notifications", pool="threads", name="second", **url)
+    until(lambda: settled(tenancy, tenant) == 3 * WINDOW, 120, "all messages")
+    assert counts(tenancy, tenant) == {"unknown": WINDOW, "sent": 2 * WINDOW}
+    assert len({envelope.rcpt_tos[0] for envelope in smtp.received}) == len(smtp.received) == 2 * WINDOW

@@ -190,6 +190,7 @@ def test_top_shows_queues_kinds_and_workers_at_a_look(nexus: Nexus, operator: Ac
     assert drawn.code == 0, drawn.err
     assert all(name in drawn.out for name in QUEUES)
     assert "due" in drawn.out.splitlines()[0]
+    assert all(title in drawn.out for title in ("tenants at work", "providers", "failures", "what runs"))
 
 
 def test_top_is_for_operators(nexus: Nexus, logged_in: Account) -> None:

@@ -10,9 +10,12 @@ from uuid import UUID
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import text
 
 from domain.ids import new_id
 from tenancy.access import Tenancy
+from tenancy.identity.authorization import queue_up
+from tenancy.scopes import tenant_scope
 from tests.integration.identity.conftest import API, PASSWORD, Caller, Person, refused, tokens
 from tests.integration.identity.mailbox import Mailbox
 
@@ -155,6 +158,29 @@ def test_two_owners_who_remove_each_other_at_once_leave_one(
         assert survivor("GET", f"/users/{gone.id}").status_code == 404
         if survivor is not owner:
             return
+
+
+def test_a_removal_waits_for_the_one_that_is_under_way(
+    app: Flask,
+    owner: Caller,
+    sign_in_as: Callable[[str], tuple[Person, Caller]],
+    pooled_tenant: UUID,
+    web_tenancy: Tenancy,
+) -> None:
+    """Else each of two could count the other as the owner who stays."""
+    other, _ = sign_in_as("owner")
+
+    def remove() -> int:
+        return Caller(app.test_client(), owner.credential, pooled_tenant)("DELETE", f"/users/{other.id}").status_code
+
+    with ThreadPoolExecutor(1) as pool:
+        with web_tenancy.platform.session(tenant_scope(pooled_tenant)) as session:
+            queue_up(session, pooled_tenant)
+            session.execute(text("SELECT 1 FROM roles WHERE name = 'owner' AND is_system FOR NO KEY UPDATE"))
+            removal = pool.submit(remove)
+            with pytest.raises(TimeoutError):
+                removal.result(2)
+        assert removal.result(60) == 204
 
 
 def test_an_admin_neither_makes_nor_removes_nor_demotes_an_owner(

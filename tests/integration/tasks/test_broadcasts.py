@@ -43,9 +43,17 @@ MAIL = {"to": "ada@example.com", "subject": "Hello", "text": "Hello, Ada."}
 
 @pytest.fixture
 def ready(
-    make_context: Callable[..., Any], pooled_tenant: UUID, under: Callable[..., JobContext], smtp: SmtpDouble
+    make_context: Callable[..., Any],
+    pooled_tenant: UUID,
+    under: Callable[..., JobContext],
+    smtp: SmtpDouble,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., tuple[JobContext, Any]]:
-    """A claimed job of a kind, on a platform with the test's mail server. Loopback is open to tenants' own servers."""
+    """A claimed job of a kind, on a platform with the test's mail server. Loopback is open to tenants' own servers.
+
+    However slow the machine is, a batch decides about its recipients once.
+    """
+    monkeypatch.setattr("tasks.notifications.batches.FRESH_SECONDS", 3600.0)
 
     def make(kind: str, payload: dict[str, Any]) -> tuple[JobContext, Any]:
         context, loaded = make_context(kind, pooled_tenant, payload)
@@ -485,6 +493,28 @@ def test_a_batch_is_written_down_in_few_transactions(ready: Any, smtp: SmtpDoubl
     with killed_after(batch, 10 + 6) as counted:
         deliver_batch(counted, loaded)
     assert statuses(context) == {"sent": WINDOW * 10}
+
+
+def test_who_is_suppressed_while_a_batch_goes_out_slowly_is_not_written_to(
+    ready: Any, smtp: SmtpDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, payload = ready("notification.broadcast", NEWS)
+    people = recipients(context, WINDOW * 2)
+    [(batch, loaded)] = batches_of(context, ready, payload)
+    monkeypatch.setattr("tasks.notifications.batches.FRESH_SECONDS", 0.0)
+    whole = Connected.send
+
+    def slow(self: Any, window: Any) -> Iterator[Any]:
+        yield from whole(self, window)
+        if len(smtp.received) == WINDOW:
+            row = Suppression(tenant_id=context.tenant_id, id=new_id(), channel="email", reason="complaint")
+            row.address = people[-1].email or ""
+            add(context, row)
+
+    monkeypatch.setattr(Connected, "send", slow)
+    deliver_batch(batch, loaded)
+    assert statuses(context) == {"sent": WINDOW * 2 - 1, "not_sent": 1}
+    assert people[-1].email not in {envelope.rcpt_tos[0] for envelope in smtp.received}
 
 
 def test_batches_do_not_overlap_when_the_audience_changes_while_one_is_handed_over(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -202,6 +203,58 @@ def test_the_nearest_come_first_and_only_of_the_same_model_and_size(context: Job
 
     assert [hit.id for hit in hits] == ["a1", "b1", "a2"]
     assert [hit.id for hit in filtered] == ["a1", "a2"]
+
+
+_MANY = """
+WITH made AS (
+    INSERT INTO documents (tenant_id, id, external_id, title, body, metadata)
+    SELECT :tenant, gen_random_uuid(), 'd' || n, 'T', '', jsonb_build_object('kind', CASE WHEN n % 100 = 0 THEN 'rare' ELSE 'plain' END)
+      FROM generate_series(1, 2000) AS n RETURNING id, external_id
+)
+INSERT INTO document_embeddings (tenant_id, document_id, wanted_hash, content_hash, generation, model, dimensions, embedding)
+SELECT :tenant, id, 'h', 'h', 1, 'test/m', 256,
+       (SELECT array_agg(sin(substr(external_id, 2)::int * (1 + i * 0.37)))::vector FROM generate_series(1, 256) AS i)
+  FROM made
+"""
+
+
+def test_the_index_finds_of_one_percent_what_a_comparison_of_all_finds(
+    context: JobContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with context.session() as session:
+        session.execute(text(_MANY), {"tenant": context.tenant_id})
+    asked = [
+        semantic.Vector([math.sin(n * (1 + i * 0.37)) for i in range(1, 257)], "test/m") for n in range(7, 1007, 100)
+    ]
+    rare = documents.parse({"kind": "rare"})
+
+    def nearest(vector: semantic.Vector) -> list[str]:
+        with context.session() as session:
+            session.execute(text("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off"))
+            return [hit.id for hit in semantic.nearest(session, context.tenant_id, vector, rare, 10)]
+
+    exact = [nearest(vector) for vector in asked]
+    monkeypatch.setattr(semantic, "is_exact", lambda *_: False)
+    left = [nearest(vector) for vector in asked]
+    assert left == exact, "what the filter leaves is compared one by one"
+
+    monkeypatch.setattr(semantic, "EXACT_BELOW", 1)
+    monkeypatch.setattr(semantic, "_one_by_one", lambda _: pytest.fail("the index found too few"))
+    indexed = [nearest(vector) for vector in asked]
+    found = sum(len(set(one) & set(other)) for one, other in zip(exact, indexed, strict=True))
+    assert found / sum(map(len, exact)) >= 0.95
+
+
+def test_an_index_that_finds_too_few_is_not_believed(context: JobContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = [put(context, name, name) for name in ("a", "b")]
+    embed(context, ids, [(1.0, 0.0), (0.0, 1.0)])
+    monkeypatch.setattr(semantic, "is_exact", lambda *_: False)
+    monkeypatch.setattr(semantic, "_by_index", lambda *_: "SELECT WHERE CAST(:asked AS text) IS NULL")
+
+    with context.session() as session:
+        hits = semantic.nearest(session, context.tenant_id, semantic.Vector([1.0, 0.0], "test/m"), (), 10)
+
+    assert [hit.id for hit in hits] == ["a", "b"]
 
 
 def test_without_embeddings_words_alone_are_looked_for_and_the_answer_says_so(context: JobContext) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ from domain.identity.principals import system
 from domain.ids import new_id
 from jobs.handlers import HANDLERS
 from jobs.outcomes import record, succeeded
+from jobs.text_hub import TextHub
 from jobs.texts import Listening, Speaker
 from models.tenant import ApiCallLog
 from tenancy.access import Tenancy
@@ -166,7 +168,7 @@ def test_who_comes_in_the_middle_hears_the_beginning_too(caller: Caller, engine:
 def test_without_redis_the_whole_text_comes_at_the_end(
     app: Flask, caller: Caller, engine: Tenancy, double: LlmDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobs.texts._reader", _unreachable)
+    monkeypatch.setattr("jobs.texts.text_hub", lambda _url: TextHub("redis://127.0.0.1:1/0"))
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(lambda: caller.post(COMPLETIONS, json=QUESTION).text)
         work(engine, caller.tenant_id, submitted(engine, caller.tenant_id))
@@ -174,12 +176,6 @@ def test_without_redis_the_whole_text_comes_at_the_end(
 
     assert [name for name, _, _ in events] == ["job", "text", "completion"]
     assert spoken(events) == TEXT
-
-
-def _unreachable(_: str) -> Any:
-    import redis
-
-    return redis.Redis.from_url("redis://127.0.0.1:1/0", socket_connect_timeout=1)
 
 
 def test_an_attempt_that_breaks_off_is_taken_back_before_the_next_one_speaks(
@@ -248,4 +244,31 @@ def test_what_is_in_redis_is_sealed_and_what_others_write_there_is_not_read(
         assert [piece.text for piece in listening.so_far()] == ["secret words"]
     with Listening(settings, job_id, other) as listening:
         assert listening.so_far() == []
+    client.close()
+
+
+def test_all_readers_of_a_process_hear_by_one_connection_and_are_told_when_it_breaks(settings: Settings) -> None:
+    import redis
+
+    assert settings.redis_url is not None
+    hub, client = (
+        TextHub(settings.redis_url.get_secret_value()),
+        redis.Redis.from_url(settings.redis_url.get_secret_value()),
+    )
+    names = [f"nexus:text:{new_id()}" for _ in range(20)]
+    ears = [(name, hub.join(name)) for name in [*names, names[0]]]
+    for number, name in enumerate(names):
+        assert client.publish(name, str(number)) == 1  # one connection, also for the name that two hear
+    heard = [ear.queue.get(timeout=10) for _, ear in ears]
+    assert heard == [*(str(number).encode() for number in range(20)), b"0"]
+    for name, ear in ears[:-1]:
+        hub.leave(name, ear)
+    assert (len(hub), client.publish(names[0], "to the other")) == (1, 1)
+    assert ears[-1][1].queue.get(timeout=10) == b"to the other"
+    hub._connection._sock.shutdown(socket.SHUT_RDWR)
+    assert ears[-1][1].queue.get(timeout=30) is None
+    again = hub.join(names[1])
+    assert client.publish(names[1], "after") == 1
+    assert again.queue.get(timeout=10) == b"after"
+    hub.leave(names[1], again)
     client.close()

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from tenancy.access import Tenancy
 from tests.contracts.llm_double import LlmDouble, llm_double
 from tests.integration.web.callers import Caller
-from tests.integration.web.engine import code_of, pointers_of, program, run_queued
+from tests.integration.web.engine import code_of, pointers_of, program, run_queued, worker
 
 INDEXING = "/api/v1/search/indexing"
 DOCUMENT = {"title": "Harbour", "body": "Where to moor."}
@@ -140,3 +140,53 @@ def test_another_tenants_choice_is_neither_seen_nor_touched(caller: Caller, stra
     assert stranger.get(INDEXING).json["language"] == "simple"
     choose(stranger, embeds=False, language="french")
     assert caller.get(INDEXING).json["language"] == "german"
+
+
+def search(caller: Caller, engine: Tenancy, **asked: Any) -> Any:
+    """The answer to a search of the documents, and what their source says of itself."""
+    with worker(engine, caller.tenant_id, "search.query", "search.source"):
+        answered = caller.post("/api/v1/search", json={"sources": ["documents"], "timeout_ms": 30_000, **asked})
+    assert answered.status_code == 200
+    return answered.json, answered.json["sources"][0]
+
+
+def test_a_search_finds_by_words_and_by_meaning_within_its_filters(caller: Caller, engine: Tenancy) -> None:
+    choose(caller)
+    for name, year in (("old", 2019), ("new", 2024)):
+        caller.put(f"/api/v1/search/documents/{name}", json={**DOCUMENT, "metadata": {"year": year}})
+    run_queued(engine, caller.tenant_id, *KINDS)
+
+    answer, source = search(caller, engine, q="harbour", mode="hybrid", filters={"year": {"gt": 2020}})
+    assert ([hit["id"] for hit in answer["hits"]], answer["partial"], source["notes"]) == (["new"], False, [])
+    assert "«" not in answer["hits"][0]["title"]
+
+    answer, _ = search(caller, engine, q="nothing of this stands anywhere", mode="semantic")
+    assert {hit["id"] for hit in answer["hits"]} == {"old", "new"}
+
+
+def test_a_model_that_is_down_leaves_the_words_and_the_answer_is_partial(
+    caller: Caller, engine: Tenancy, double: LlmDouble
+) -> None:
+    choose(caller)
+    caller.put("/api/v1/search/documents/a", json=DOCUMENT)
+    run_queued(engine, caller.tenant_id, *KINDS)
+    double.script = ["401"] * 10
+
+    answer, source = search(caller, engine, q="harbour", mode="hybrid")
+
+    assert [hit["id"] for hit in answer["hits"]] == ["a"]
+    assert (answer["partial"], source["status"], source["error"]) == (True, "ok", "provider_unauthorized")
+    assert source["notes"] == ["keyword_only", "embeddings_unavailable"]
+
+
+@pytest.mark.parametrize(
+    ("filters", "pointer"),
+    [
+        ({"year": {"like": "2%"}}, "/filters/year"), ({"Year": 1}, "/filters/Year"), ({"year": {"in": []}}, "/filters/year"),
+        ({"year') OR true --": 1}, "/filters/year') OR true --"),
+    ],
+)  # fmt: skip
+def test_filters_that_are_none_are_refused(caller: Caller, filters: dict[str, Any], pointer: str) -> None:
+    refused = caller.post("/api/v1/search", json={"q": "x", "filters": filters})
+    assert code_of(refused) == (422, "invalid_payload")
+    assert pointers_of(refused) == [pointer]

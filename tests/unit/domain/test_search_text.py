@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.search.filters import MOST_FILTERS, MOST_VALUES, BadFilters, Filter, conditions, parse
@@ -41,6 +41,7 @@ def test_a_question_that_asks_for_nothing_has_no_groups(question: str) -> None:
     assert read_question(question) == ()
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_any_text_is_read(question: str) -> None:
     groups = read_question(question)
@@ -60,6 +61,7 @@ def test_slips_are_counted_with_neighbours_swapped_as_one(one: str, other: str, 
     assert slips(one, other, 1) == count
 
 
+@settings(deadline=None)
 @given(st.text("abc", max_size=8), st.text("abc", max_size=8))
 def test_slips_are_the_same_both_ways(one: str, other: str) -> None:
     assert slips(one, other, 8) == slips(other, one, 8)

@@ -1,0 +1,1 @@
+"""Writes Python from the API's description."""
