@@ -26,7 +26,10 @@ def federate(stage: Stage) -> str:
     stage.tell(f"{len(DOCUMENTS)} documents stored, searching")
     with almanac.registered(stage, client) as reachable:
         answer = client.post("/api/v1/search", {"q": QUERY, "limit": 20, "timeout_ms": 10_000})
-    late = [f"{source['name']} {source['status']}" for source in answer["sources"] if source["status"] != "ok"]
+    asked = [
+        source for source in answer["sources"] if source["status"] != "unauthorized"
+    ]  # the demo's key reads no users
+    late = [f"{source['name']} {source['status']}" for source in asked if source["status"] != "ok"]
     if answer["partial"] or late:
         raise PartFailed(f"the answer is partial: {', '.join(late)}")
     ids = {hit["id"] for hit in answer["hits"]}
@@ -37,5 +40,5 @@ def federate(stage: Stage) -> str:
         raise PartFailed(f"{QUERY!r} did not find the message")
     if reachable and almanac.ENTRY["id"] not in ids:
         raise PartFailed(f"{QUERY!r} did not find the almanac's entry")
-    counts = ", ".join(f"{source['name']} {source['hits']} in {source['took_ms']} ms" for source in answer["sources"])
+    counts = ", ".join(f"{source['name']} {source['hits']} in {source['took_ms']} ms" for source in asked)
     return f"{len(answer['hits'])} hits for {QUERY!r} ({counts}); best: {answer['hits'][0]['title']}"
