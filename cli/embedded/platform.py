@@ -54,6 +54,7 @@ class EmbeddedPlatform:
             "FLOWER_PORT": str(settings.flower_port),
             "NEXUS_WORKER_IO_CONCURRENCY": str(settings.worker_io_concurrency),
             "NEXUS_WORKER_CPU_CONCURRENCY": str(settings.worker_cpu_concurrency),
+            "NEXUS_SEARCH_PRIVATE_NETWORKS": settings.search_private_networks,
         }
         given = {
             "DATABASE_URL": settings.database_url,
