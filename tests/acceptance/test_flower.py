@@ -27,7 +27,8 @@ def api(platform: PlatformProcess) -> Iterator[httpx2.Client]:
     with httpx2.Client(base_url=f"{platform.base_url}/api/v1", timeout=40) as client:
         account = {"email": "admin@example.com", "password": "correct horse battery"}
         client.headers["Authorization"] = f"Bearer {client.post('/auth/login', json=account).json()['access_token']}"
-        client.headers["X-Project-ID"] = client.get("/tenants").json()["items"][0]["id"]
+        (operators,) = [each for each in client.get("/tenants").json()["items"] if each["name"] == "Operator"]
+        client.headers["X-Project-ID"] = operators["id"]
         yield client
 
 
