@@ -339,7 +339,7 @@ def test_drift_is_told_part_by_part(ships: Fleet, make_context: object) -> None:
     bent = ships.dedicated[0]
     with psycopg.connect(with_database(ships.settings, database_of(bent))) as owner:
         for statement in (
-            "ALTER TABLE documents ADD COLUMN stray text", "DROP INDEX ix_documents_search",
+            "ALTER TABLE documents ADD COLUMN stray text", "DROP INDEX ix_documents_language",
             "DROP POLICY tenant_rows ON invoices", "ALTER TABLE payments NO FORCE ROW LEVEL SECURITY",
             "GRANT SELECT ON documents TO PUBLIC", "DROP TABLE search_results", "CREATE VIEW leak AS SELECT * FROM documents",
         ):  # fmt: skip
@@ -349,7 +349,7 @@ def test_drift_is_told_part_by_part(ships: Fleet, make_context: object) -> None:
     assert {each["tenant_id"] for each in found["items"]} == {str(bent)}
     told = {(each["part"], each["name"], each["what"]) for each in found["items"]}
     assert told == {
-        ("column", "documents.stray", "extra"), ("index", "documents.ix_documents_search", "missing"),
+        ("column", "documents.stray", "extra"), ("index", "documents.ix_documents_language", "missing"),
         ("policy", "invoices.tenant_rows", "missing"), ("table", "payments", "changed"),
         ("grant", "documents.PUBLIC", "extra"), ("table", "search_results", "missing"), ("table", "leak", "extra"),
     }  # fmt: skip
