@@ -27,6 +27,8 @@ UNPROTECTED_PLATFORM = {
     "leaders",
     "kind_runtimes",
     "queue_backlogs",
+    "processes",
+    "readings",
 }
 """Platform tables that belong to no tenant."""
 

@@ -205,7 +205,7 @@ def test_entitlements_and_quotas(caller: Caller) -> None:
     made(caller, "usage-events", {"events": [event(subscription["customer_id"], 6)]}, 200)
     found = caller.get(f"{API}/customers/{subscription['customer_id']}/entitlements").json
     assert found == {
-        "entitlements": {"sso": True}, "quotas": {"calls": {"limit": 5, "used": "6", "exceeded": True}},
+        "entitlements": {"sso": True}, "quotas": {"calls": {"limit": 5, "hard": False, "used": "6", "exceeded": True}},
     }  # fmt: skip
 
 
