@@ -39,20 +39,27 @@ class TenantClient:
         """Register a user, create a tenant and an API key; returns when the tenant is active."""
         http = httpx2.Client(base_url=f"{base_url}/api/v1", timeout=httpx2.Timeout(40.0, connect=5.0))
         client = cls(base_url, http, UUID(int=0), hear=hear)
+        try:
+            client._sign_up(tier, seconds)
+        except BaseException:
+            http.close()
+            raise
+        return client
+
+    def _sign_up(self, tier: str, seconds: float) -> None:
         email = f"load-{new_id()}@example.com"
-        client.post("/auth/register", {"email": email, "password": PASSWORD})
-        login = client.post("/auth/login", {"email": email, "password": PASSWORD})
-        client.headers = {"Authorization": f"Bearer {login['access_token']}"}
-        created = client.post("/tenants", {"name": "Load", "tier": tier}, key=str(new_id()))
-        client.tenant_id = UUID(created["tenant_id"])
-        client.headers["X-Project-ID"] = created["tenant_id"]
-        client.wait(UUID(created["id"]), seconds)
+        self.post("/auth/register", {"email": email, "password": PASSWORD})
+        login = self.post("/auth/login", {"email": email, "password": PASSWORD})
+        self.headers = {"Authorization": f"Bearer {login['access_token']}"}
+        created = self.post("/tenants", {"name": "Load", "tier": tier}, key=str(new_id()))
+        self.tenant_id = UUID(created["tenant_id"])
+        self.headers["X-Project-ID"] = created["tenant_id"]
+        self.wait(UUID(created["id"]), seconds)
         scopes = ["job:create", "job:read", "notification:create", "notification:read",
                   "completion:create", "completion:read", "search:create", "search:read", "search_source:create",
                   "search_source:read", "document:create", "document:read"]  # fmt: skip
-        key = client.post("/api-keys", {"name": "load", "scopes": scopes}, key=str(new_id()))
-        client.headers = {"Authorization": f"Bearer {key['key']}"}
-        return client
+        key = self.post("/api-keys", {"name": "load", "scopes": scopes}, key=str(new_id()))
+        self.headers = {"Authorization": f"Bearer {key['key']}"}
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""What a tenant holds, read whole: for tests that compare it before and after."""
+"""Tenants in tests: the operator's, made whole, and what one holds, read whole to be compared before and after."""
 
 from __future__ import annotations
 
@@ -9,8 +9,21 @@ from tenancy.database import tenant_scope
 from tenancy.life.contents import PLATFORM, tenant_tables
 from tenancy.life.rows import describe, read
 from tenancy.life.tier import raw
+from tenancy.provisioning import Provisioner
 
 Rows = dict[str, list[str]]
+
+
+def operators_tenant(tenancy: Tenancy) -> UUID:
+    """The operator's tenant with a database, as after the first start. Never active without one: processes remember that."""
+    tenant_id: UUID = tenancy.platform.fetch("SELECT id FROM tenants WHERE is_operator", {})[0]["id"]
+    tenancy.directory.forget(tenant_id)
+    if tenancy.record(tenant_id).dsn is None:
+        saga = Provisioner(tenancy.settings, tenancy, tenant_id)
+        for _, step in saga.steps():
+            step()
+        saga.close()
+    return tenant_id
 
 
 def rows_of(tenancy: Tenancy, tenant_id: UUID) -> Rows:

@@ -23,12 +23,19 @@ from domain.ids import new_id
 from jobs.provisioning import ensure_provisioning
 from jobs.submit import NewJob, insert_parameters, submit
 from tenancy.access import Tenancy
-from tests.faults.conftest import state
+from tests.conftest import Cluster
+from tests.faults.conftest import prepared_platform, state
 
 pytestmark = pytest.mark.faults
 
 HISTORY = 4000
 """Finished jobs of the tenant: so much is to be sealed anew that a kill finds the rotation at work."""
+
+
+@pytest.fixture(scope="module")
+def platform(cluster: Cluster, worker_id: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """One that no other test shares: what it holds cannot be opened with the others' master key afterwards."""
+    return prepared_platform(cluster, f"nexus_rotation_{worker_id}", tmp_path_factory.mktemp("rotation"))
 
 
 @pytest.fixture

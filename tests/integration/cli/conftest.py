@@ -19,6 +19,7 @@ from cli.main import main
 from config.settings import Settings
 from tenancy.access import Tenancy
 from tests.integration.web.engine import worker
+from tests.tenants import operators_tenant
 from web.app import create_app
 
 PASSWORD = "correct horse battery"
@@ -118,14 +119,13 @@ def operator(acme: UUID, account: Account, web_tenancy: Tenancy, engine_tenancy:
     """The account as an operator and member of the operator's tenant, which this is."""
     platform = engine_tenancy.platform
     platform.fetch("UPDATE users SET is_operator = true WHERE id = %(id)s", {"id": account.id})
-    tenant_id: UUID = platform.fetch("UPDATE tenants SET state = 'active' WHERE is_operator RETURNING id", {})[0]["id"]
+    tenant_id = operators_tenant(engine_tenancy)
     where = {"tenant": tenant_id, "user": account.id}
     platform.fetch("INSERT INTO memberships (tenant_id, user_id) VALUES (%(tenant)s, %(user)s)", where)
     platform.fetch(
         "INSERT INTO membership_roles (tenant_id, user_id, role_id)"
         " SELECT %(tenant)s, %(user)s, id FROM roles WHERE tenant_id = %(tenant)s AND name = 'owner'", where,
     )  # fmt: skip
-    engine_tenancy.directory.forget(tenant_id)
     return tenant_id
 
 

@@ -22,14 +22,14 @@ def subscribe(caller: Caller, plan_id: UUID, expect: int = 200) -> Any:
     return response.json
 
 
-def operate(engine: Tenancy, operator_id: UUID, kind: str, payload: dict[str, Any]) -> Any:
+def operate(engine: Tenancy, operator_tenant: UUID, kind: str, payload: dict[str, Any]) -> Any:
     """Do one of the operator's jobs, as a worker would; returns its result."""
-    job = submit(engine, NewJob(kind=kind, payload=payload, principal=system("beat", operator_id)))
-    return run(engine, operator_id, job.id)
+    job = submit(engine, NewJob(kind=kind, payload=payload, principal=system("beat", operator_tenant)))
+    return run(engine, operator_tenant, job.id)
 
 
-def collect(engine: Tenancy, operator_id: UUID, tenant_id: UUID) -> dict[str, Any]:
+def collect(engine: Tenancy, operator_tenant: UUID, tenant_id: UUID) -> dict[str, Any]:
     """A run that collects, and this tenant's relay; returns the relay's result."""
-    operate(engine, operator_id, "usage.collect", {})
-    relayed: dict[str, Any] = operate(engine, operator_id, "usage.relay", {"tenant_id": str(tenant_id)})
+    operate(engine, operator_tenant, "usage.collect", {})
+    relayed: dict[str, Any] = operate(engine, operator_tenant, "usage.relay", {"tenant_id": str(tenant_id)})
     return relayed

@@ -15,10 +15,9 @@ from domain.ids import new_id
 from models.platform import Membership, MembershipRole, Role, User
 from models.tenant import Charge, Meter, Plan
 from tenancy.access import Tenancy
-from tenancy.bootstrap import Prepared
-from tenancy.provisioning import Provisioner
 from tenancy.scopes import tenant_scope, user_scope
 from tests.integration.web.callers import Caller, access_token
+from tests.tenants import operators_tenant
 from web.app import create_app
 
 
@@ -65,42 +64,24 @@ def operator(caller: Caller, web_tenancy: Tenancy) -> Iterator[Caller]:
 
 @pytest.fixture
 def operator_tenant(engine_tenancy: Tenancy) -> UUID:
-    """The operator's tenant, active, as after the first start."""
-    rows = engine_tenancy.platform.fetch("UPDATE tenants SET state = 'active' WHERE is_operator RETURNING id", {})
-    tenant_id: UUID = rows[0]["id"]
-    engine_tenancy.directory.forget(tenant_id)
-    return tenant_id
+    """The operator's tenant, as after the first start."""
+    return operators_tenant(engine_tenancy)
 
 
 @pytest.fixture
-def operator_id(prepared: tuple[Settings, Prepared], engine_tenancy: Tenancy) -> UUID:
-    """The operator's tenant, with a database."""
-    tenant_id = prepared[1].operator_tenant_id
-    if engine_tenancy.record(tenant_id).dsn is not None:
-        return tenant_id
-    # Tests that only need it to be active leave it so, without a database.
-    engine_tenancy.platform.fetch("UPDATE tenants SET state = 'provisioning' WHERE id = %(id)s", {"id": tenant_id})
-    saga = Provisioner(engine_tenancy.settings, engine_tenancy, tenant_id)
-    for _, step in saga.steps():
-        step()
-    saga.close()
-    return tenant_id
-
-
-@pytest.fixture
-def plan(operator_id: UUID, engine_tenancy: Tenancy) -> Callable[..., UUID]:
+def plan(operator_tenant: UUID, engine_tenancy: Tenancy) -> Callable[..., UUID]:
     """A plan of the platform that charges for jobs."""
 
     def make(amount: int = 1000, **fields: Any) -> UUID:
-        with engine_tenancy.session(operator_id) as session:
+        with engine_tenancy.session(operator_tenant) as session:
             meter = session.query(Meter).filter_by(code="jobs").one_or_none()
             if meter is None:
-                meter = Meter(tenant_id=operator_id, id=new_id(), code="jobs", name="Jobs", aggregation="count")
-            sold = Plan(tenant_id=operator_id, id=new_id(), code=f"p-{new_id().hex}", name="Platform", amount=amount,
+                meter = Meter(tenant_id=operator_tenant, id=new_id(), code="jobs", name="Jobs", aggregation="count")
+            sold = Plan(tenant_id=operator_tenant, id=new_id(), code=f"p-{new_id().hex}", name="Platform", amount=amount,
                         currency="EUR", interval="month", **fields)  # fmt: skip
             session.add_all([meter, sold])
             session.flush()
-            session.add(Charge(tenant_id=operator_id, id=new_id(), plan_id=sold.id, meter_id=meter.id, name="Jobs",
+            session.add(Charge(tenant_id=operator_tenant, id=new_id(), plan_id=sold.id, meter_id=meter.id, name="Jobs",
                                model="standard", terms={"unit_amount": "2"}))  # fmt: skip
             return sold.id
 

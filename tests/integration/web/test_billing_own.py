@@ -17,7 +17,7 @@ from tests.integration.web.engine import all_of, code_of, run, run_queued
 
 
 def test_a_tenants_jobs_become_its_usage_once(
-    caller: Caller, plan: Callable[..., UUID], operator_id: UUID, engine_tenancy: Tenancy
+    caller: Caller, plan: Callable[..., UUID], operator_tenant: UUID, engine_tenancy: Tenancy
 ) -> None:
     assert code_of(caller.get(f"{BILLING}/subscription")) == (404, "not_found")
     made = subscribe(caller, plan())
@@ -26,19 +26,19 @@ def test_a_tenants_jobs_become_its_usage_once(
         job = submit(engine_tenancy, NewJob(kind="system.ping", payload={}, principal=system("x", caller.tenant_id)))
         run(engine_tenancy, caller.tenant_id, job.id)
 
-    operate(engine_tenancy, operator_id, "usage.collect", {})
-    operate(engine_tenancy, operator_id, "usage.collect", {})
+    operate(engine_tenancy, operator_tenant, "usage.collect", {})
+    operate(engine_tenancy, operator_tenant, "usage.collect", {})
 
     (jobs,) = caller.get(f"{BILLING}/usage").json["items"]
     assert (jobs["code"], jobs["quantity"]) == ("jobs", "3")
-    with engine_tenancy.session(operator_id) as session:
+    with engine_tenancy.session(operator_tenant) as session:
         mine = session.query(UsageEvent).filter_by(customer_id=UUID(made["customer_id"])).all()
         assert {(each.code, each.source_type) for each in mine} == {("jobs", "job"), ("storage", "bucket")}
         assert str(job.id) in {each.source_id for each in mine}
 
 
 def test_a_search_is_one_usage_event_that_points_at_its_job_however_many_sources_it_asked(
-    caller: Caller, plan: Callable[..., UUID], operator_id: UUID, engine_tenancy: Tenancy
+    caller: Caller, plan: Callable[..., UUID], operator_tenant: UUID, engine_tenancy: Tenancy
 ) -> None:
     customer_id = UUID(subscribe(caller, plan())["customer_id"])
     asked = [
@@ -48,9 +48,9 @@ def test_a_search_is_one_usage_event_that_points_at_its_job_however_many_sources
     run_queued(engine_tenancy, caller.tenant_id, "search.query", "search.source")
 
     for _ in range(2):
-        operate(engine_tenancy, operator_id, "usage.collect", {})
+        operate(engine_tenancy, operator_tenant, "usage.collect", {})
 
-    with engine_tenancy.session(operator_id) as session:
+    with engine_tenancy.session(operator_tenant) as session:
         mine = session.query(UsageEvent).filter_by(customer_id=customer_id).all()
     for code in ("searches", "jobs"):
         assert sorted(each.source_id or "" for each in mine if each.code == code) == sorted(asked)
@@ -65,12 +65,12 @@ def test_subscribing_again_is_going_over(caller: Caller, plan: Callable[..., UUI
 
 
 def test_invoices_of_the_platform_are_seen_by_whom_they_are_for(
-    caller: Caller, stranger: Caller, plan: Callable[..., UUID], operator_id: UUID, engine_tenancy: Tenancy
+    caller: Caller, stranger: Caller, plan: Callable[..., UUID], operator_tenant: UUID, engine_tenancy: Tenancy
 ) -> None:
     sold = plan(pay_in_advance=True)
     subscribe(caller, sold)
     subscribe(stranger, sold)
-    operate(engine_tenancy, operator_id, "billing.cycle", {"until": datetime.now(UTC).isoformat()})
+    operate(engine_tenancy, operator_tenant, "billing.cycle", {"until": datetime.now(UTC).isoformat()})
     (mine,), (theirs,) = all_of(caller, f"{BILLING}/invoices"), all_of(stranger, f"{BILLING}/invoices")
     assert mine["id"] != theirs["id"]
     whole = caller.get(f"{BILLING}/invoices/{mine['id']}").json
@@ -82,7 +82,7 @@ def test_invoices_of_the_platform_are_seen_by_whom_they_are_for(
 
 
 def test_a_tenant_pays_the_platform(
-    caller: Caller, stranger: Caller, plan: Callable[..., UUID], operator_id: UUID, engine_tenancy: Tenancy
+    caller: Caller, stranger: Caller, plan: Callable[..., UUID], operator_tenant: UUID, engine_tenancy: Tenancy
 ) -> None:
     assert code_of(caller.post(f"{BILLING}/payment-methods", json={"provider_id": "pm_1"})) == (404, "not_found")
     sold = plan(pay_in_advance=True)
@@ -96,14 +96,14 @@ def test_a_tenant_pays_the_platform(
     (method,) = caller.get(f"{BILLING}/payment-methods").json["items"]
     assert stranger.get(f"{BILLING}/payment-methods").json["items"] == []
     assert code_of(stranger.delete(f"{BILLING}/payment-methods/{method['id']}")) == (404, "not_found")
-    operate(engine_tenancy, operator_id, "billing.cycle", {"until": datetime.now(UTC).isoformat()})
-    run_queued(engine_tenancy, operator_id, "payment.collect")
+    operate(engine_tenancy, operator_tenant, "billing.cycle", {"until": datetime.now(UTC).isoformat()})
+    run_queued(engine_tenancy, operator_tenant, "payment.collect")
     assert caller.get(f"{BILLING}/subscription").json["state"] == "active"
     assert stranger.get(f"{BILLING}/subscription").json["state"] == "incomplete"
     assert [each["state"] for each in all_of(caller, f"{BILLING}/invoices")] == ["paid"]
     assert caller.delete(f"{BILLING}/payment-methods/{method['id']}").status_code == 204
     assert caller.get(f"{BILLING}/payment-methods").json["items"] == []
-    with engine_tenancy.session(operator_id) as session:
+    with engine_tenancy.session(operator_tenant) as session:
         assert session.query(Invoice).filter_by(state="paid").count() >= 1
 
 

@@ -27,8 +27,8 @@ SPENT = (402, "plan_quota_exceeded")
 Limited = Callable[..., dict[str, Any]]
 
 
-def refresh(engine: Tenancy, operator_id: UUID) -> None:
-    operate(engine, operator_id, "usage.collect", {})
+def refresh(engine: Tenancy, operator_tenant: UUID) -> None:
+    operate(engine, operator_tenant, "usage.collect", {})
 
 
 def allowed(caller: Caller) -> Any:
@@ -43,12 +43,12 @@ def told(engine: Tenancy, tenant_id: UUID) -> list[Any]:
 
 
 @pytest.fixture
-def limited(plan: Callable[..., UUID], operator_id: UUID, engine_tenancy: Tenancy) -> Limited:
+def limited(plan: Callable[..., UUID], operator_tenant: UUID, engine_tenancy: Tenancy) -> Limited:
     """Subscribes a caller to a plan with these quotas, and has them hold."""
 
     def make(caller: Caller, quotas: dict[str, Any], **fields: Any) -> dict[str, Any]:
         made: dict[str, Any] = subscribe(caller, plan(quotas=quotas, **fields))
-        refresh(engine_tenancy, operator_id)
+        refresh(engine_tenancy, operator_tenant)
         return made
 
     return make
@@ -143,30 +143,30 @@ def test_a_feature_that_the_plan_lacks_is_refused(caller: Caller, limited: Limit
 
 
 def test_a_soft_quota_stops_nothing_and_is_told_once(
-    caller: Caller, limited: Limited, operator_id: UUID, engine_tenancy: Tenancy
+    caller: Caller, limited: Limited, operator_tenant: UUID, engine_tenancy: Tenancy
 ) -> None:
     limited(caller, {"jobs": 2})
     for _ in range(3):
         assert caller.post(JOBS, json=PING).status_code == 202
-    refresh(engine_tenancy, operator_id)
-    refresh(engine_tenancy, operator_id)
+    refresh(engine_tenancy, operator_tenant)
+    refresh(engine_tenancy, operator_tenant)
     (quota,) = told(engine_tenancy, caller.tenant_id)
     assert (quota["code"], quota["limit"], quota["used"], quota["hard"]) == ("jobs", 2, 3, False)
     assert allowed(caller)["quotas"]["jobs"] == {"limit": 2, "hard": False, "used": "3", "exceeded": True}
 
 
 def test_another_plan_lifts_the_quota_and_keeps_what_was_counted(
-    caller: Caller, limited: Limited, plan: Callable[..., UUID], operator_id: UUID, engine_tenancy: Tenancy
+    caller: Caller, limited: Limited, plan: Callable[..., UUID], operator_tenant: UUID, engine_tenancy: Tenancy
 ) -> None:
     limited(caller, {"jobs": {"limit": 1, "hard": True}})
     assert caller.post(JOBS, json=PING).status_code == 202
     assert code_of(caller.post(JOBS, json=PING)) == SPENT
     subscribe(caller, plan(2000, quotas={"jobs": {"limit": 2, "hard": True}}))
-    assert run_queued(engine_tenancy, operator_id, "usage.collect") == 1, "going over has asked for it"
+    assert run_queued(engine_tenancy, operator_tenant, "usage.collect") == 1, "going over has asked for it"
     assert caller.post(JOBS, json=PING).status_code == 202
     assert code_of(caller.post(JOBS, json=PING)) == SPENT
     subscribe(caller, plan(3000))
-    refresh(engine_tenancy, operator_id)
+    refresh(engine_tenancy, operator_tenant)
     assert caller.post(JOBS, json=PING).status_code == 202
 
 
@@ -184,7 +184,7 @@ def test_a_tenant_at_its_quota_can_still_pay(caller: Caller, limited: Limited) -
 
 
 def test_a_new_period_begins_at_nothing(
-    caller: Caller, limited: Limited, operator_id: UUID, engine_tenancy: Tenancy
+    caller: Caller, limited: Limited, operator_tenant: UUID, engine_tenancy: Tenancy
 ) -> None:
     limited(caller, {"jobs": {"limit": 1, "hard": True}})
     assert caller.post(JOBS, json=PING).status_code == 202
@@ -193,7 +193,7 @@ def test_a_new_period_begins_at_nothing(
         " WHERE tenant_id = %(id)s",
         {"id": caller.tenant_id},
     )
-    refresh(engine_tenancy, operator_id)
+    refresh(engine_tenancy, operator_tenant)
     assert caller.post(JOBS, json=PING).status_code == 202
     assert code_of(caller.post(JOBS, json=PING)) == SPENT
 
