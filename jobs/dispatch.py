@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, LiteralString
 from uuid import UUID
 
-from domain.jobs.batching import MOST_AHEAD, express, room, weight
+from domain.jobs.batching import LIGHTEST, LIGHTEST_SHARED, express, room, weight
 from domain.jobs.fairness import UNKNOWN_SECONDS, Bucket, Candidate, FairShare, allowance, bucket_of
 from domain.jobs.limits import UNLIMITED
 from jobs.controls import Controls
@@ -24,25 +24,25 @@ from tenancy.database import RELAXED, Database
 
 _LOOK: LiteralString = """
 WITH RECURSIVE pools AS (
-    SELECT * FROM unnest(%(queues)s::text[], %(pools)s::int[], %(rooms)s::float8[], %(express)s::float8[])
-        AS p (queue, pool, room, express)
+    SELECT * FROM unnest(%(queues)s::text[], %(pools)s::int[], %(rooms)s::float8[], %(express)s::float8[], %(lightest)s::float8[])
+        AS p (queue, pool, room, express, lightest)
 ), weights AS (
     SELECT * FROM unnest(%(kinds)s::text[], %(weights)s::float8[]) AS k (kind, weight)
 ), flying AS MATERIALIZED (
-    SELECT p.pool, j.tenant_id, count(*)::int AS jobs, sum(coalesce(k.weight, 1)) AS taken
+    SELECT p.pool, j.tenant_id, count(*)::int AS jobs, sum(greatest(coalesce(k.weight, 1), p.lightest)) AS taken
       FROM jobs j JOIN pools p ON p.queue = j.queue LEFT JOIN weights k ON k.kind = j.kind
      WHERE j.stage = 'in_flight' GROUP BY p.pool, j.tenant_id
 ), free AS (
-    SELECT p.queue, p.pool, p.express,
+    SELECT p.queue, p.pool, p.express, p.lightest,
            p.room - coalesce((SELECT sum(f.taken) FROM flying f WHERE f.pool = p.pool), 0) AS room
       FROM pools p WHERE p.queue <> ALL(%(paused_queues)s::text[])
 ), waiting AS (
-    (SELECT f.queue, f.pool, f.room, f.express, t.tenant_id FROM free f CROSS JOIN LATERAL (
+    (SELECT f.queue, f.pool, f.room, f.express, f.lightest, t.tenant_id FROM free f CROSS JOIN LATERAL (
         SELECT tenant_id FROM jobs WHERE queue = f.queue AND stage = 'due'
          ORDER BY tenant_id LIMIT 1) t
       WHERE f.room + f.express > 0.999)
     UNION ALL
-    SELECT w.queue, w.pool, w.room, w.express, t.tenant_id FROM waiting w CROSS JOIN LATERAL (
+    SELECT w.queue, w.pool, w.room, w.express, w.lightest, t.tenant_id FROM waiting w CROSS JOIN LATERAL (
         SELECT tenant_id FROM jobs WHERE queue = w.queue AND stage = 'due' AND tenant_id > w.tenant_id
          ORDER BY tenant_id LIMIT 1) t
 ), next AS (
@@ -67,8 +67,8 @@ SELECT j.id, j.kind, n.queue, j.attempt, j.single, n.pool, n.tenant_id, NULL, NU
      WHERE queue = n.queue AND tenant_id = n.tenant_id AND stage = 'due'
        AND kind = ANY(%(runnable)s)
      ORDER BY (run_at AT TIME ZONE 'UTC') - priority * interval '10 seconds'
-     LIMIT ceil(1 + greatest(n.room, 0) * %(largest)s / n.others)::int) j
- WHERE n.place <= (greatest(n.room, 0) + n.express) * %(largest)s
+     LIMIT ceil(1 + greatest(n.room, 0) / n.lightest / n.others)::int) j
+ WHERE n.place <= (greatest(n.room, 0) + n.express) / n.lightest
  ORDER BY rank, id
 """
 """What is in flight by pool and tenant (rows without an id), how many wait in a pool (without a tenant either), and
@@ -159,7 +159,7 @@ class Scheduler:
         self._fill_buckets(controls, now)
         waiting: list[_Waiting] = [_Waiting() for _ in pools]
         self.in_flight = Counter()
-        _, rows = platform.fetch_many([(_PROMOTE, {}), (_LOOK, self._question(pools, means, controls))], RELAXED)
+        _, rows = platform.fetch_many([(_PROMOTE, {}), (_LOOK, self._question(pools, means, controls, now))], RELAXED)
         for row in rows:
             of_pool = waiting[row["pool"]]
             if row["tenant_id"] is None:
@@ -169,7 +169,7 @@ class Scheduler:
                 of_pool.taken += row["taken"]
                 self.in_flight[row["tenant_id"]] += row["jobs"]
             else:
-                of_pool.due[row["tenant_id"]].append(_candidate(row, means))
+                of_pool.due[row["tenant_id"]].append(_candidate(row, means, self._lightest(pools[row["pool"]], now)))
         self.is_full = False
         found = [
             each for pool, due in zip(pools, waiting, strict=True) for each in self._choose(pool, due, controls, now)
@@ -188,7 +188,7 @@ class Scheduler:
     def _choose(self, pool: Pool, waiting: _Waiting, controls: Controls, now: float) -> list[Picked]:
         if len(waiting.due.keys() | waiting.in_flight.keys()) > 1:
             self.shared_until[pool.queues] = now + SHARED_SECONDS
-        shared = now < self.shared_until.get(pool.queues, now)
+        shared = self._is_shared(pool, now)
         free = room(pool.slots) - waiting.taken
         chosen = self.clocks[pool.queues].choose(
             waiting.due,
@@ -231,8 +231,16 @@ class Scheduler:
         for bucket in self.buckets.values():
             bucket.fill(now)
 
-    def _question(self, pools: Sequence[Pool], means: Mapping[str, float], controls: Controls) -> dict[str, Any]:
-        entries = [(queue, number, pool.slots) for number, pool in enumerate(pools) for queue in pool.queues]
+    def _is_shared(self, pool: Pool, now: float) -> bool:
+        return now < self.shared_until.get(pool.queues, now)
+
+    def _lightest(self, pool: Pool, now: float) -> float:
+        return LIGHTEST_SHARED if self._is_shared(pool, now) else LIGHTEST
+
+    def _question(
+        self, pools: Sequence[Pool], means: Mapping[str, float], controls: Controls, now: float
+    ) -> dict[str, Any]:
+        entries = [(queue, number, pool) for number, pool in enumerate(pools) for queue in pool.queues]
         ahead = [
             (number, tenant_id, start)
             for number, pool in enumerate(pools)
@@ -242,12 +250,12 @@ class Scheduler:
         return {
             "queues": [queue for queue, _, _ in entries],
             "pools": [number for _, number, _ in entries],
-            "rooms": [room(slots) for _, _, slots in entries],
-            "express": [express(slots) for _, _, slots in entries],
+            "rooms": [room(pool.slots) for _, _, pool in entries],
+            "express": [express(pool.slots) for _, _, pool in entries],
             "kinds": list(KINDS),
             "weights": [weight(means.get(kind.name), batchable=kind.batchable) for kind in KINDS.values()],
             "runnable": [kind for kind in KINDS if kind not in controls.paused_kinds],
-            "largest": MOST_AHEAD,
+            "lightest": [self._lightest(pool, now) for _, _, pool in entries],
             "paused_queues": list(controls.paused_queues),
             "held_tenants": [*controls.paused_tenants, *limited],
             "ahead_pools": [number for number, _, _ in ahead],
@@ -272,7 +280,7 @@ def take_back(platform: Database, items: Sequence[Item]) -> None:
     platform.fetch(_RETURN, {"ids": ids, "attempts": [attempt for _, attempt in items]})
 
 
-def _candidate(row: Mapping[str, Any], means: Mapping[str, float]) -> Candidate[Mapping[str, Any]]:
+def _candidate(row: Mapping[str, Any], means: Mapping[str, float], lightest: float) -> Candidate[Mapping[str, Any]]:
     mean = means.get(row["kind"])
-    units = weight(mean, batchable=KINDS[row["kind"]].batchable)
+    units = max(lightest, weight(mean, batchable=KINDS[row["kind"]].batchable))
     return Candidate(row, UNKNOWN_SECONDS if mean is None else mean, units)

@@ -17,6 +17,11 @@ MOST_AHEAD = 256
 runs dry while outcomes are written and the next ids come waits for longer than it works.
 """
 
+LIGHTEST, LIGHTEST_SHARED = 1 / MOST_AHEAD, 1 / LARGEST_BATCH
+"""The least that a job weighs: in a pool that one tenant waits for, and in one that several do. There, no more of the quickest
+jobs go ahead than full messages hold, for whoever comes next waits for what is in the broker.
+"""
+
 UNKNOWN_BATCH = 8
 """How many jobs of a kind that has not run yet make a message."""
 
