@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,7 +66,7 @@ def test_what_a_worker_does_with_a_dispatched_job_touches_no_index(
     assert {name: after[name] - before[name] for name in after} == {"updated": 3, "hot": 3}
 
 
-def test_a_statement_prepared_while_the_queue_is_empty_looks_its_jobs_up_by_id(engine_tenancy: Tenancy) -> None:
+def test_a_statement_prepared_while_the_queue_is_empty_reads_by_an_index(engine_tenancy: Tenancy) -> None:
     """Connections keep such a plan: reading the whole part would cost nothing now, and much when the queue is deep."""
     ours: dict[str, Any] = {"ids": [new_id() for _ in range(64)], "tokens": [new_id() for _ in range(64)]}
     claiming = {"ids": ours["ids"], "attempts": [0] * 64, "token": new_id(), "worker_id": new_id(), "lease": 15.0}
@@ -73,7 +74,8 @@ def test_a_statement_prepared_while_the_queue_is_empty_looks_its_jobs_up_by_id(e
         engine_tenancy.platform.fetch("DELETE FROM jobs", {})
         rows = engine_tenancy.platform.fetch(f"EXPLAIN {statement}", parameters)
         plan = "\n".join(row["QUERY PLAN"] for row in rows)
-        assert "Index Scan using pk_jobs_live" in plan
+        # Which index it is depends on what autovacuum has counted by now.
+        assert re.search(r"Index Scan using \w+ on jobs_live", plan), plan
         assert "Seq Scan" not in plan
 
 
