@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
-from fpdf import FPDF
+if TYPE_CHECKING:
+    from fpdf import FPDF
 
 _EXPONENTS = {"JPY": 0, "KRW": 0, "VND": 0, "CLP": 0, "ISK": 0, "BHD": 3, "KWD": 3, "OMR": 3, "JOD": 3, "TND": 3}
 """Decimal places of currencies that do not have two (ISO 4217)."""
@@ -50,6 +52,9 @@ def money(amount: Decimal | int, currency: str) -> str:
 
 def pdf(document: Document) -> bytes:
     """The document's bytes. Letters that Latin-1 lacks are printed as question marks: the built-in fonts have no others."""
+    # With its fonts and images a third of a second, which the API's start does not wait for.
+    from fpdf import FPDF  # noqa: PLC0415
+
     page = FPDF(format="A4")
     page.set_creation_date(document.issued_at)
     page.set_title(_text(f"Invoice {document.number or 'draft'}"))
