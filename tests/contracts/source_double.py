@@ -82,17 +82,18 @@ def source_double() -> Iterator[SourceDouble]:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             script = double.come(self.path, {k.lower(): v for k, v in self.headers.items()}, body)
             try:
+                if script.held:
+                    double.holding.set()
+                    double.released.wait(120)
+                time.sleep(script.delay)
+            finally:
+                double.go()  # before the answer: who has read it may ask again at once
+            try:
                 self._answer(script)
             except OSError:
                 self.close_connection = True  # who asked has gone
-            finally:
-                double.go()
 
         def _answer(self, script: Script) -> None:
-            if script.held:
-                double.holding.set()
-                double.released.wait(120)
-            time.sleep(script.delay)
             content = script.content
             self.send_response(script.status)
             for name, value in {"content-length": str(len(content)), **script.headers}.items():

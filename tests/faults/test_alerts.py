@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -154,8 +152,7 @@ def test_every_alert_fires_when_what_it_watches_is_broken_and_none_before(
     # --- nobody works any more
     for process in (platform.dispatcher, platform.cpu, platform.io, platform.beat):
         engine.kill(process)
-    for pid in broken:
-        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    until(lambda: not any(map(_lives, broken)), 30, "the frozen pool's end", 0.1)
     until(lambda: (platform.value("nexus_dispatcher_heartbeat_age_seconds") or 0) > 16, 60, "an old heartbeat", 0.5)
     until(lambda: platform.value('nexus_workers{queue="search"}') == 0, 60, "no worker", 0.5)
     before = platform.scrape()
@@ -192,21 +189,28 @@ def _check(promtool: str, history: History, wanted: dict[str, str], home: Path) 
         assert any(name == alert and labels in told for name, told in found[at_end]), (alert, labels, found[at_end])
 
 
-def _freeze_and_flood(platform: Platform, tenancy: Tenancy, client: TenantClient) -> list[int]:
-    """Freeze the processes of a pool while each runs a job, and submit far more than fits; returns their ids."""
+def _freeze_and_flood(platform: Platform, tenancy: Tenancy, client: TenantClient) -> list[psutil.Process]:
+    """Freeze the processes of a pool while each runs a job, and submit far more than fits; returns them."""
     who = system("test", client.tenant_id)
     for _ in range(6):
         submit(tenancy, NewJob("system.ping", {"seconds": 50}, who))
     query = "SELECT 1 FROM jobs WHERE state = 'running' AND kind = 'system.ping'"
     until(lambda: len(tenancy.platform.fetch(query, {})) >= 4, 60, "four jobs that run")  # type: ignore[arg-type]
-    pool = [child.pid for child in psutil.Process(platform.cpu.pid).children()]
-    for pid in pool:
-        os.kill(pid, signal.SIGSTOP)
+    pool = psutil.Process(platform.cpu.pid).children()
+    for process in pool:
+        process.suspend()
     for _ in range(400):
         submit(tenancy, NewJob("system.ping", {"seconds": 5}, who))
     tenancy.platform.fetch("UPDATE jobs SET run_at = now() - interval '10 minutes' WHERE state = 'queued'", {})
     until(lambda: (platform.value("nexus_lost_attempts_total") or 0) > 3, 60, "attempts that lost their worker", 0.5)
     return pool
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _pause(tenancy: Tenancy, queue: str) -> None:

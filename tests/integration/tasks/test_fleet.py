@@ -373,8 +373,10 @@ def drift(ships: Fleet, *tenants: UUID) -> Any:
     payload = {"tenant_ids": [str(each) for each in tenants], "requested_by": "user:x"}
     context, loaded = claim_context(ships.tenancy, submit(ships.tenancy, NewJob("fleet.drift", payload, who)).id, who)
     result = compare(context, loaded)
-    left = ships.tenancy.platform.fetch("SELECT datname FROM pg_database WHERE datname LIKE 'nexus_drift_%%'", {})
-    assert left == []
+    left = ships.tenancy.platform.fetch(
+        "SELECT datname FROM pg_database WHERE datname LIKE %(name)s", {"name": f"%{context.job_id.hex}%"}
+    )
+    assert left == [], "the copy of the template that was compared with"
     return result
 
 

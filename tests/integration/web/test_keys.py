@@ -61,21 +61,16 @@ def test_master_keys_are_for_operators(caller: Caller) -> None:
 def test_an_operator_sees_which_master_keys_are_in_use_and_rewraps(
     operator: Caller, operator_tenant: UUID, engine_tenancy: Tenancy, settings: Settings
 ) -> None:
+    platform, active = engine_tenancy.platform, settings.master_key_ring[0][0]
     answer = operator.post(f"{KEYS}/rewrap")
     assert (answer.status_code, answer.json["kind"]) == (202, "system.rewrap_keys")
     result = run(engine_tenancy, operator_tenant, UUID(answer.json["id"]))
-    active = settings.master_key_ring[0][0]
     assert (result["active"], result["rewrapped"]) == (active, 0)
     (use,) = [item for item in operator.get(KEYS).json["items"] if item["id"] == active]
-    assert (use["active"], use["in_ring"], use["origin"], use["removable"], use["retired_at"]) == (
-        True,
-        True,
-        True,
-        False,
-        None,
-    )
+    told = [use[name] for name in ("active", "in_ring", "origin", "removable", "retired_at")]
+    assert told == [True, True, True, False, None]
     assert use["data_keys"] > 0
-    assert use["signing_keys"] == 1
+    assert use["signing_keys"] > 0
 
 
 def test_nothing_sealed_and_no_key_is_logged(
