@@ -61,7 +61,7 @@ def test_master_keys_are_for_operators(caller: Caller) -> None:
 def test_an_operator_sees_which_master_keys_are_in_use_and_rewraps(
     operator: Caller, operator_tenant: UUID, engine_tenancy: Tenancy, settings: Settings
 ) -> None:
-    platform, active = engine_tenancy.platform, settings.master_key_ring[0][0]
+    active = settings.master_key_ring[0][0]
     answer = operator.post(f"{KEYS}/rewrap")
     assert (answer.status_code, answer.json["kind"]) == (202, "system.rewrap_keys")
     result = run(engine_tenancy, operator_tenant, UUID(answer.json["id"]))
