@@ -123,6 +123,6 @@ def until(condition: Callable[[], bool], seconds: float, what: str, pause: float
 
 
 def _without_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """The caller's environment without what configures a platform."""
-    ours = {field.alias for field in Settings.model_fields.values()}
+    """The caller's environment without what configures a platform, or keeps Python from writing the bytecode of its modules."""
+    ours = {field.alias for field in Settings.model_fields.values()} | {"PYTHONDONTWRITEBYTECODE"}
     return {name: value for name, value in environment.items() if name not in ours}

@@ -5,17 +5,16 @@ from __future__ import annotations
 import threading
 from functools import cache
 from pathlib import Path
-from typing import Literal, LiteralString
+from typing import TYPE_CHECKING, Literal, LiteralString
 
 import psycopg
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 import migrations
 from tenancy.database import Database
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 History = Literal["platform", "tenant"]
 
@@ -25,6 +24,8 @@ _alembic = threading.Lock()
 
 def config(history: History) -> Config:
     """Alembic's configuration of one history; needs no `alembic.ini`."""
+    from alembic.config import Config  # noqa: PLC0415  # a tenth of a second that no start needs where nothing migrates
+
     configuration = Config()
     configuration.set_main_option("script_location", str(Path(migrations.__file__).parent / history))
     configuration.set_main_option("path_separator", "os")
@@ -34,6 +35,8 @@ def config(history: History) -> Config:
 @cache
 def revisions(history: History) -> tuple[str, ...]:
     """Every revision that this code knows, the newest first."""
+    from alembic.script import ScriptDirectory  # noqa: PLC0415  # as in `config`
+
     scripts = ScriptDirectory.from_config(config(history))
     if scripts.get_current_head() is None:  # which raises if there are several
         raise LookupError(f"the {history} history has no revision")
@@ -81,6 +84,9 @@ def upgrade(
 
 def upgrade_within(history: History, connection: Connection, to: str | None = None) -> str:
     """As `upgrade`, as a part of the connection's transaction."""
+    from alembic import command  # noqa: PLC0415  # as in `config`
+    from alembic.migration import MigrationContext  # noqa: PLC0415
+
     wanted = to or head(history)
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('nexus migrations'))"))
     current = MigrationContext.configure(connection).get_current_revision()

@@ -7,6 +7,7 @@ nothing is loaded before the fork.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -20,6 +21,8 @@ from config.logging import configure  # gunicorn runs this file by its path
 from config.settings import SettingsError, current
 from config.telemetry import spans
 from web.access_log import EventLogger
+
+gc.disable()  # until the worker has its application: a start makes a million objects that stay, and looking through them costs a third
 
 try:
     _settings = current()
@@ -46,6 +49,12 @@ forwarded_allow_ips = "127.0.0.1,::1"
 logger_class = EventLogger
 accesslog = None
 control_socket_disable = True
+
+
+def post_worker_init(_worker: Any) -> None:
+    """Collect from here on, and never look again at what the start made."""
+    gc.freeze()
+    gc.enable()
 
 
 def worker_exit(_server: Any, _worker: Any) -> None:

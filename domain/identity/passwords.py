@@ -6,8 +6,12 @@ run it in a thread.
 
 from __future__ import annotations
 
+import os
+from base64 import b64encode
+
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.low_level import ARGON2_VERSION
 
 from domain.errors import FieldError, InvalidPayload
 
@@ -15,7 +19,16 @@ SHORTEST, LONGEST = 12, 256
 """In characters. There are no rules on kinds of characters: they make passwords worse (OWASP ASVS 5.0, 6.2.5)."""
 
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1, type=Type.ID)
-_NOBODY = _HASHER.hash("the account that does not exist")
+
+
+def _hash_of_nobody() -> str:
+    """A hash in PHC form that took no hashing: chance's salt and digest, which no password is known to give."""
+    salt, digest = (b64encode(os.urandom(size)).decode().rstrip("=") for size in (_HASHER.salt_len, _HASHER.hash_len))
+    costs = f"m={_HASHER.memory_cost},t={_HASHER.time_cost},p={_HASHER.parallelism}"
+    return f"$argon2id$v={ARGON2_VERSION}${costs}${salt}${digest}"
+
+
+_NOBODY = _hash_of_nobody()
 
 
 def check_password(password: str, email: str) -> None:

@@ -24,6 +24,10 @@ class Schema(marshmallow.Schema):
         if isinstance(field_obj, fields.DateTime) and not isinstance(field_obj, UtcDateTime):
             raise TypeError(f"{type(self).__name__}.{field_name}: use web.schemas.base.UtcDateTime")
 
+    def __deepcopy__(self, _memo: dict[int, Any]) -> Schema:
+        """Itself, since nothing alters a schema that is made: the registry of routes copies what it knows many times over."""
+        return self
+
 
 class UtcDateTime(fields.AwareDateTime):
     """A moment, as RFC 3339 writes it. Read with any offset, kept and shown in UTC with `Z`."""

@@ -242,3 +242,21 @@ def test_an_account_that_row_level_security_does_not_bind_is_refused(settings: S
     assert process.returncode == 3
     assert "DATABASE_WEB_URL: the account" in output
     assert "Traceback" not in output
+
+
+def test_garbage_is_collected_once_the_application_is_there_and_without_looking_at_the_application(
+    settings: Settings,
+) -> None:
+    program = (
+        "import gc, runpy; hooks = runpy.run_path('web/gunicorn.py'); starting = gc.isenabled();"
+        " hooks['post_worker_init'](None); print(starting, gc.isenabled(), gc.get_freeze_count() > 1000)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=PROJECT,
+        env=environment(settings),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["False", "True", "True"]
