@@ -9,7 +9,7 @@ from __future__ import annotations
 
 TARGET_SECONDS = 0.1
 LARGEST_BATCH = 64
-SHARED_BATCH = 16
+SHARED_BATCH = 8
 """Ids per message in a pool that several tenants lately waited for: who comes next waits for the end of one message."""
 
 MOST_AHEAD = 256
@@ -17,9 +17,9 @@ MOST_AHEAD = 256
 runs dry while outcomes are written and the next ids come waits for longer than it works.
 """
 
-LIGHTEST, LIGHTEST_SHARED = 1 / MOST_AHEAD, 1 / LARGEST_BATCH
+LIGHTEST, LIGHTEST_SHARED = 1 / MOST_AHEAD, 1 / (4 * SHARED_BATCH)
 """The least that a job weighs: in a pool that one tenant waits for, and in one that several do. There, no more of the quickest
-jobs go ahead than full messages hold, for whoever comes next waits for what is in the broker.
+jobs go ahead than keep the slots from running dry, for whoever comes next waits for a round that chooses them, and for what they take.
 """
 
 UNKNOWN_BATCH = 8
