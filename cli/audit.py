@@ -15,6 +15,7 @@ from cli import watch as following
 from cli.client import Client
 from cli.credentials import Connection, connected
 from cli.errors import CommandFailed
+from cli.keys import operators_client
 from cli.output import clean, print_details, print_json, print_table
 from domain.audit import files
 
@@ -40,6 +41,7 @@ Examples:
   nexus audit verify --head 1204:5c1f…
   nexus audit verify --platform
   nexus audit export --output audit.ndjson
+  nexus audit export --platform --output platform.ndjson
   nexus audit verify audit.ndjson --head 1204:5c1f…   without the platform
 """
 )
@@ -105,17 +107,20 @@ def verify(connection: Connection, file: Path | None, head: str | None, platform
 
 @audit.command()
 @click.option("--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The file to write.")
+@platform_option
 @connected
-def export(connection: Connection, output: Path) -> int:
-    """Write the tenant's whole chain into a file that anybody can verify."""
+def export(connection: Connection, output: Path, platform: bool) -> int:
+    """Write a whole chain into a file that anybody can verify."""
     if output.exists():
         raise CommandFailed(f"{output} is there already")
     with _client(connection) as client:
-        job = client.post(f"{TENANT}/exports", idempotency_key=str(uuid.uuid4()))
-        job = following.show(following.follow(client, job["id"]))
+        exports = f"{PLATFORM if platform else TENANT}/exports"
+        job = client.post(exports, idempotency_key=str(uuid.uuid4()))
+        follower = operators_client(client) if platform else client
+        job = following.show(following.follow(follower, job["id"]))
         if job["state"] == "succeeded":
             with output.open("xb") as file:
-                client.download(f"{TENANT}/exports/{job['id']}", file)
+                client.download(f"{exports}/{job['id']}", file)
         print_details(job["result"] or job["error"] or {"state": job["state"]})
     return 0 if job["state"] == "succeeded" else 1
 

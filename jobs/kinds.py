@@ -16,7 +16,7 @@ from domain.errors import UnknownKind
 from domain.jobs.retry import RetryPolicy
 from domain.webhooks.delivery import MAX_ATTEMPTS, RETRY_SECONDS
 from jobs.payloads.accounts import AccountMailLinkSchema, InvitationMailSchema
-from jobs.payloads.audit import AuditExportSchema
+from jobs.payloads.audit import AuditExportSchema, PlatformAuditExportSchema
 from jobs.payloads.billing import (
     BillingCycleSchema,
     BillingPortalSchema,
@@ -144,6 +144,10 @@ KINDS: dict[str, Kind] = {
             timedelta(hours=6), batchable=False,
         ),
         Kind("audit.export", "default", AuditExportSchema, "audit:read", QUICK_RETRY, timedelta(hours=1), batchable=False),
+        Kind(
+            "platform.audit_export", "default", PlatformAuditExportSchema, None, QUICK_RETRY, timedelta(hours=1),
+            batchable=False,
+        ),
         Kind("platform.backup", "provisioning", PlatformBackupSchema, None, UPKEEP_RETRY, timedelta(hours=12), batchable=False),
         Kind("notification.deliver", "notifications", NotificationDeliverSchema, "notification:create", PROVIDER_RETRY),
         Kind("notification.send", "notifications", NotificationSendSchema, "notification:create", PROVIDER_RETRY),

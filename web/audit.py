@@ -13,7 +13,10 @@ from flask import Response
 
 from domain.audit.chain import Link
 from domain.audit.entries import PLATFORM
+from domain.errors import Conflict
 from domain.spreadsheets import csv_line
+from jobs.submissions import submission
+from tenancy.audit.exporting import key_of
 from tenancy.audit.reading import AuditFilter, export, page
 from tenancy.audit.verifying import verify
 from tenancy.database import Row
@@ -22,6 +25,7 @@ from web.pagination import Envelope, read_page
 from web.schemas.audit import AuditEntrySchema
 
 _ENTRY = AuditEntrySchema()
+_CHUNK = 256 * 1024
 _FILTERS = ("actor", "action", "resource", "occurred_from", "occurred_to")
 
 
@@ -69,6 +73,23 @@ def exported(tenant_id: UUID, query: Mapping[str, Any]) -> Response:
     lines = _as_csv if form == "csv" else _as_json_lines
     response = Response(lines(chain(first, rows)), mimetype="text/csv" if form == "csv" else "application/x-ndjson")
     response.headers["Content-Disposition"] = f'attachment; filename="audit.{form}"'
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def download(tenant_id: UUID, kind: str, export_id: UUID) -> Response:
+    """The file that a job of this kind has written into the tenant's bucket. Raises `NotFound`, and `Conflict` until it is done."""
+    if submission(tenancy(), tenant_id, kind, export_id).row["state"] != "succeeded":
+        raise Conflict("The export is not finished.")
+    stream = tenancy().bucket(tenant_id).open(key_of(export_id))
+
+    def chunks() -> Iterator[bytes]:
+        with stream:
+            while chunk := stream.read(_CHUNK):
+                yield chunk
+
+    response = Response(chunks(), mimetype="application/x-ndjson", direct_passthrough=True)
+    response.headers["Content-Disposition"] = f'attachment; filename="audit-{export_id}.ndjson"'
     response.headers["Cache-Control"] = "no-store"
     return response
 

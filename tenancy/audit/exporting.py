@@ -1,4 +1,4 @@
-"""A tenant's chain, written into a file that is verified without the platform."""
+"""A chain, written into a file that is verified without the platform."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from uuid import UUID
 
 from domain.audit.chain import START, Link
 from domain.audit.files import entry_line, head_line
+from tenancy.audit.reading import chain_scope
 from tenancy.audit.rows import COLUMNS, entry_of
 from tenancy.database import Database
-from tenancy.scopes import tenant_scope
 
 PREFIX = ".audit/"
-"""Where exports stand in the tenant's bucket; no archive holds them."""
+"""Where exports stand in a bucket; no archive holds them."""
 
 PIECE = 1000
 
@@ -46,7 +46,7 @@ def key_of(export_id: UUID) -> str:
 
 def waiting(platform: Database, tenant_id: UUID) -> int:
     """How many entries wait to be sealed, which takes a second."""
-    found: int = platform.fetch(_WAITING, {"tenant_id": tenant_id}, tenant_scope(tenant_id))[0]["waiting"]
+    found: int = platform.fetch(_WAITING, {"tenant_id": tenant_id}, chain_scope(tenant_id))[0]["waiting"]
     return found
 
 
@@ -56,7 +56,7 @@ def write(platform: Database, tenant_id: UUID, file: IO[bytes], tick: Callable[[
     entries = 0
     while True:
         at = {"tenant_id": tenant_id, "after": last.sequence, "limit": PIECE}
-        rows = platform.fetch(_LINKS, at, tenant_scope(tenant_id))
+        rows = platform.fetch(_LINKS, at, chain_scope(tenant_id))
         if entries == 0:
             if rows and rows[0]["anchor_sequence"] is not None:
                 first = last = Link(rows[0]["anchor_sequence"], bytes(rows[0]["anchor_hash"]))

@@ -23,7 +23,7 @@ from tenancy.database import Database, Row, Scope, tenant_scope
 NOTED_TABLES = (
     "plans", "charges", "meters", "customers", "subscriptions", "invoices", "credit_notes", "payments", "payment_methods",
     "notification_settings", "notification_providers", "templates", "template_versions", "suppressions", "llm_budgets",
-    "llm_prices", "search_sources",
+    "llm_prices", "search_sources", "search_indexing",
 )  # fmt: skip
 """Those whose triggers note."""
 

@@ -127,10 +127,9 @@ def store(
     found = platform.fetch(f"{_ALL} AND id = %(id)s", parameters, tenant_scope(tenant_id))
     if found and found[0]["state"] == "ready":
         return found[0]
-    check_storage(platform, tenant_id, bucket, size)
+    check_storage(platform, tenant_id, bucket, key_of(archive_id), size)
     begin(platform, tenant_id, archive_id, "upload", by)
-    file.seek(0)
-    bucket.put(key_of(archive_id), file, "application/zip")  # type: ignore[arg-type]  # an IO[bytes] is one
+    put(platform, tenant_id, bucket, key_of(archive_id), file, size, "application/zip")
     return ready(platform, tenant_id, archive_id, manifest, size, sha256)
 
 
@@ -146,12 +145,29 @@ def as_json(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: str(value) if isinstance(value, UUID) else value for name, value in row.items()}
 
 
-def check_storage(platform: Database, tenant_id: UUID, bucket: Bucket, more: int) -> None:
-    """Raise `Permanent` (`quota_exceeded`) if the bucket with `more` bytes would be beyond the tenant's quota."""
+def check_storage(platform: Database, tenant_id: UUID, bucket: Bucket, key: str, size: int) -> None:
+    """Raise `Permanent` (`quota_exceeded`) if the bucket would be beyond the tenant's quota with so many bytes under this key."""
     rows = platform.fetch(_QUOTA, {"tenant_id": tenant_id}, tenant_scope(tenant_id))
     most = rows[0]["storage_bytes"] if rows else None
-    if most is not None and sum(info.size for info in bucket.list()) + more > most:
-        raise Permanent(f"The quota of {most} bytes of storage does not allow {more} more.", code="quota_exceeded")
+    if most is not None and sum(info.size for info in bucket.list() if info.key != key) + size > most:
+        raise Permanent(f"The quota of {most} bytes of storage does not allow {size} more.", code="quota_exceeded")
+
+
+def put(
+    platform: Database, tenant_id: UUID, bucket: Bucket, key: str, file: IO[bytes], size: int, content_type: str
+) -> None:
+    """Put the file, from its beginning, into the tenant's bucket, which was checked for room.
+
+    Somebody else may have put something at the same time, so the quota is looked at again: who finds it exceeded then takes the
+    own file back and raises `Permanent` (`quota_exceeded`).
+    """
+    file.seek(0)
+    bucket.put(key, file, content_type)  # type: ignore[arg-type]  # an IO[bytes] is one
+    try:
+        check_storage(platform, tenant_id, bucket, key, size)
+    except Permanent:
+        bucket.delete(key)
+        raise
 
 
 @contextmanager

@@ -44,11 +44,10 @@ def export(tenancy: Tenancy, tenant_id: UUID, archive_id: UUID, kind: str, by: s
     with archives.scratch(tenancy.settings) as file:
         manifest = write(tenancy, record, archive_id, file, progress)
         size, sha256 = measured(file)
-        bucket = tenancy.bucket(tenant_id)
-        archives.check_storage(tenancy.platform, tenant_id, bucket, size)
+        bucket, key = tenancy.bucket(tenant_id), archives.key_of(archive_id)
+        archives.check_storage(tenancy.platform, tenant_id, bucket, key, size)
         progress(manifest.rows, manifest.rows, "store the archive")
-        file.seek(0)
-        bucket.put(archives.key_of(archive_id), file, "application/zip")  # type: ignore[arg-type]  # an IO[bytes] is one
+        archives.put(tenancy.platform, tenant_id, bucket, key, file, size, "application/zip")
     return archives.ready(tenancy.platform, tenant_id, archive_id, manifest, size, sha256)
 
 

@@ -9,7 +9,9 @@ from flask_smorest import Blueprint
 
 from jobs.recovery import KIND, UNIQUE_KEY
 from jobs.submit import submit
+from tenancy.audit import noted
 from tenancy.recovery.store import Store
+from tenancy.scopes import operator_scope
 from web.auth import operator
 from web.context import principal, tenancy
 from web.jobs_response import accepted
@@ -44,4 +46,5 @@ def create_backup() -> Response:
 
     One at a time: a second one is answered with `unique_key_taken`. The job's id is the backup's.
     """
+    tenancy().platform.fetch(*noted(operator_scope(), "backup.requested", "backup:platform"), operator_scope())
     return accepted(submit(tenancy(), operator_job(KIND, {"requested_by": principal().subject}, unique_key=UNIQUE_KEY)))

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from flask import Response
 from flask_smorest import Blueprint
 
 from domain.audit.entries import PLATFORM
+from jobs.operators import operator_tenant
+from jobs.submit import submit
 from tenancy.database import Row
-from web.audit import exported, listed, verified
+from web.audit import download, exported, listed, verified
 from web.auth import operator
+from web.context import principal, tenancy
+from web.jobs_response import accepted
+from web.operator_jobs import operator_job
 from web.pagination import Envelope
 from web.schemas.audit import (
     AuditEntrySchema,
@@ -20,8 +26,11 @@ from web.schemas.audit import (
     AuditVerifyQuerySchema,
 )
 from web.schemas.base import page_schema
+from web.schemas.jobs import JobSchema
 
 blueprint = Blueprint("platform_audit", __name__, url_prefix="/admin/audit", description="Logins and what operators do")
+
+_KIND = "platform.audit_export"
 
 
 @blueprint.route("", methods=["GET"])
@@ -50,3 +59,25 @@ def verify_platform_audit(query: dict[str, Any]) -> dict[str, Any]:
 def export_platform_audit(query: dict[str, Any]) -> Response:
     """Download the platform's audit, the oldest first."""
     return exported(PLATFORM, query)
+
+
+@blueprint.route("/exports", methods=["POST"])
+@operator
+@blueprint.response(202, JobSchema, description="The job that writes the file; its result has the chain's head.")
+@blueprint.alt_response(200, schema=JobSchema, description="The finished job, for a client that waited.")
+def create_platform_audit_export() -> Response:
+    """Write the platform's whole chain into a file in the operator's bucket.
+
+    `nexus audit verify FILE` verifies it without the platform. Note the `head` of the result elsewhere.
+    """
+    return accepted(submit(tenancy(), operator_job(_KIND, {"requested_by": principal().subject})))
+
+
+@blueprint.route("/exports/<uuid:export_id>", methods=["GET"])
+@operator
+@blueprint.response(
+    200, {"type": "string"}, content_type="application/x-ndjson", description="The chain, an entry on each line."
+)
+def download_platform_audit_export(export_id: UUID) -> Response:
+    """Download what a job has written. `conflict` while it has not finished."""
+    return download(operator_tenant(tenancy().platform), _KIND, export_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -11,6 +12,7 @@ from tenancy.access import Tenancy
 from tenancy.audit.sealing import seal_waiting
 from tenancy.database import Database
 from tests.integration.cli.conftest import Account, Nexus
+from tests.integration.web.engine import worker
 
 
 def seal(engine_tenancy: Tenancy) -> None:
@@ -64,3 +66,14 @@ def test_the_platforms_audit_is_for_operators(
     assert nexus("audit", "verify", "--platform").code == 0
     logins = nexus("audit", "list", "--platform", "--resource", f"user:{logged_in.id}", "--json").lines
     assert {"login.succeeded", "user.registered"} <= {line["action"] for line in logins}
+
+
+def test_an_operator_has_the_platforms_own_chain_in_a_file_that_verifies(
+    nexus: Nexus, operator: UUID, engine_tenancy: Tenancy, tmp_path: Path
+) -> None:
+    path = tmp_path / "platform.ndjson"
+    with worker(engine_tenancy, operator, "platform.audit_export"):
+        seal(engine_tenancy)
+        outcome = nexus("audit", "export", "--platform", "--output", str(path))
+    assert outcome.code == 0, outcome.err
+    assert nexus("audit", "verify", str(path)).code == 0

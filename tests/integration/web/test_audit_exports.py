@@ -9,16 +9,18 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from flask.testing import FlaskClient
 
 from cli.main import main
 from domain.audit import files
 from domain.errors import Permanent
+from tasks.audit import export_platform_audit
 from tenancy.access import Tenancy
 from tenancy.audit.sealing import seal_waiting
 from tests.integration.web.callers import Caller
 from tests.integration.web.engine import code_of, run
 
-PATH = "/api/v1/audit/exports"
+PATH, PLATFORM_PATH = "/api/v1/audit/exports", "/api/v1/admin/audit/exports"
 
 
 @pytest.fixture
@@ -112,3 +114,34 @@ def test_changes_of_what_is_sold_and_set_up_are_in_the_audit_with_their_actor(
     assert {"plan.created", "customer.created", "notification_settings.created", "suppression.created"} <= actions
     plan = caller.get("/api/v1/audit", query_string={"action": "plan.created"}).json["items"]
     assert plan[0]["after"]["code"] == "p"
+
+
+def test_operators_export_the_platforms_own_chain_through_their_tenant(
+    operator: Caller, operator_tenant: UUID, engine_tenancy: Tenancy, client: FlaskClient
+) -> None:
+    assert (
+        client.post("/api/v1/auth/login", json={"email": "nobody@example.com", "password": "wrong"}).status_code == 401
+    )
+    job = operator.post(PLATFORM_PATH).json
+    while seal_waiting(engine_tenancy.platform):
+        continue
+    path = f"{PLATFORM_PATH}/{job['id']}"
+    assert code_of(operator.get(path)) == (409, "conflict")
+    result = run(engine_tenancy, operator_tenant, UUID(job["id"]))
+    lines = operator.get(path).get_data(as_text=True).splitlines(keepends=True)
+    reading = files.begin(lines[0])
+    assert list(files.verify(reading, lines[1:])) == []
+    assert (reading.checked, files.written(reading.last)) == (result["entries"], result["head"])
+    assert {"login.failed"} <= {json.loads(line)["action"] for line in lines[1:]}
+
+
+def test_nobody_else_exports_the_platforms_own_chain(
+    caller: Caller, engine_tenancy: Tenancy, make_context: Callable[..., Any]
+) -> None:
+    assert code_of(caller.post(PLATFORM_PATH)) == (403, "permission_denied")
+    asked = caller.post("/api/v1/jobs", json={"kind": "platform.audit_export", "payload": {"requested_by": "me"}})
+    assert code_of(asked) == (403, "permission_denied")
+    context, payload = make_context("platform.audit_export", caller.tenant_id, {"requested_by": "me"})
+    with pytest.raises(Permanent) as refused:
+        export_platform_audit(context, payload)
+    assert refused.value.job_code == "not_an_operator"

@@ -26,6 +26,8 @@ def test_an_operator_asks_for_a_backup_and_for_one_only(
     assert (answer.status_code, answer.json["kind"]) == (202, "platform.backup")
     assert operator.post(BACKUPS, headers={"Idempotency-Key": "b1"}).json["id"] == answer.json["id"]
     assert code_of(operator.post(BACKUPS)) == (409, "unique_key_taken")
+    noted = operator.get("/api/v1/admin/audit", query_string={"action": "backup.requested", "limit": 200}).json["items"]
+    assert f"user:{operator.user_id}" in {each["actor"] for each in noted}
     engine_tenancy.platform.fetch("DELETE FROM jobs WHERE id = %(id)s", {"id": answer.json["id"]})
 
 

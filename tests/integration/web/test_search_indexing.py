@@ -53,6 +53,15 @@ def test_nothing_is_embedded_until_somebody_chooses_it(caller: Caller, engine: T
     assert code_of(caller.post(f"{INDEXING}/rebuild")) == (409, "conflict")
 
 
+def test_the_choice_stands_in_the_audit_with_who_made_it(caller: Caller, engine: Tenancy) -> None:
+    assert choose(caller, embeds=False, language="english").status_code == 200
+    noted = caller.get("/api/v1/audit", query_string={"resource": f"search_indexing:{caller.tenant_id}"}).json["items"]
+    assert [(each["action"], each["actor"]) for each in reversed(noted)] == [
+        ("search_indexing.created", f"user:{caller.user_id}"), ("search_indexing.updated", f"user:{caller.user_id}"),
+    ]  # fmt: skip
+    assert noted[0]["after"] == {"language": "english"}
+
+
 def test_choosing_it_embeds_what_is_there_and_every_change_from_then_on(
     caller: Caller, engine: Tenancy, double: LlmDouble
 ) -> None:

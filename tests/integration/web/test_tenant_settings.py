@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from config.settings import Settings
+from domain.errors import Permanent
 from domain.ids import new_id
 from models.platform import Membership, User
 from tenancy.access import Tenancy
 from tenancy.database import QUOTA_EXCEEDED
+from tenancy.life.archives import check_storage, put
 from tenancy.scopes import tenant_scope, user_scope
 from tests.integration.web.callers import Caller, access_token
-from tests.integration.web.engine import code_of, pointers_of
+from tests.integration.web.engine import code_of, pointers_of, run
 
 DEFAULTS = {
     "locale": "en", "timezone": "UTC", "provider_fallback": True, "backups": True, "search_log": "full", "search_log_days": 30,
@@ -154,9 +157,6 @@ def test_the_last_schedule_is_made_once_however_many_ask_at_once(
 def test_an_archive_beyond_the_storage_quota_is_refused(
     caller: Caller, quotas: Callable[..., None], engine_tenancy: Tenancy
 ) -> None:
-    from domain.errors import Permanent
-    from tests.integration.web.engine import run
-
     engine_tenancy.bucket(caller.tenant_id).put("big", b"x" * 10_000)
     quotas(storage_bytes=10_100)
     job = caller.post(f"/api/v1/tenants/{caller.tenant_id}/export").json
@@ -164,6 +164,24 @@ def test_an_archive_beyond_the_storage_quota_is_refused(
         run(engine_tenancy, caller.tenant_id, UUID(job["id"]))
     assert raised.value.job_code == "quota_exceeded"
     assert caller.get(f"/api/v1/tenants/{caller.tenant_id}/quotas").json["used"]["storage_bytes"] < 10_100
+
+
+def test_two_files_that_fit_one_by_one_do_not_both_get_in(
+    caller: Caller, quotas: Callable[..., None], engine_tenancy: Tenancy
+) -> None:
+    """Both were looked at before either was put."""
+    platform, bucket = engine_tenancy.platform, engine_tenancy.bucket(caller.tenant_id)
+    held = sum(info.size for info in bucket.list())
+    quotas(storage_bytes=held + 15_000)
+    for key in ("one", "two"):
+        check_storage(platform, caller.tenant_id, bucket, key, 10_000)
+    put(platform, caller.tenant_id, bucket, "one", BytesIO(b"1" * 10_000), 10_000, "text/plain")
+    with pytest.raises(Permanent) as refused:
+        put(platform, caller.tenant_id, bucket, "two", BytesIO(b"2" * 10_000), 10_000, "text/plain")
+    assert refused.value.job_code == "quota_exceeded"
+    assert sum(info.size for info in bucket.list()) == held + 10_000
+    put(platform, caller.tenant_id, bucket, "one", BytesIO(b"3" * 10_000), 10_000, "text/plain")
+    assert bucket.get("one") == b"3" * 10_000, "writing the same again takes no more room"
 
 
 def test_the_triggers_and_the_database_room_know_the_same_state(engine_tenancy: Tenancy) -> None:
