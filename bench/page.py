@@ -44,10 +44,11 @@ answer is in memory. Two worker processes everywhere."""
 
 
 def _summary(figures: Mapping[str, Any]) -> str:
-    return "## Aims\n\n" + _table(
+    table = _table(
         ("what", "wanted", "measured", "met"),
         ((row.what, row.wanted, row.measured, row.verdict) for row in rows(figures)),
     )
+    return f"## Aims\n\n{table}\n\nWhere the time goes in those that are not met: [profiles](profiles.md)."
 
 
 def _throughput(found: Any) -> str:

@@ -96,6 +96,53 @@ def _recovery(found: Any) -> tuple[str, bool]:
     return f"{slowest:.1f} s", slowest <= 20
 
 
+def _api_start(found: Any) -> tuple[str, bool]:
+    seconds, vendors = found["import"] + found["create"], found["vendor_modules"]
+    return f"{seconds:.2f} s, {len(vendors)} vendors' modules", seconds < 1.5 and not vendors
+
+
+def _memory(found: Any) -> tuple[str, bool]:
+    held = found["total"]["pss"]
+    return f"{held:.0f} MiB", held < 1000
+
+
+def _fleet(found: Any) -> tuple[str, bool]:
+    made, check, wave = found["provisioning"]["p95"], found["check"]["seconds"], found["wave"]["seconds"]
+    return f"{made:.2f} s, {check:.1f} s, {wave:.0f} s with {found['tenants']:,}", made < 1 and check < 10 and wave < 60
+
+
+def _idle_tenants(found: Any) -> tuple[str, bool]:
+    held = [row["mib"] for row in found["rows"]]
+    return f"{held[0]:.0f} → {held[-1]:.0f} MiB with {found['rows'][-1]['touched']:,}", held[-1] < 1.2 * held[0]
+
+
+def _down_tenant(found: Any) -> tuple[str, bool]:
+    ratio = found["ratio"]["beside_away"]
+    return f"{ratio['p50']:.2f}× p50, {ratio['p95']:.2f}× p95", max(ratio.values()) <= 1.1
+
+
+def _broadcast(found: Any) -> tuple[str, bool]:
+    first, *_, last = found["memory_mib"]
+    return f"{found['ratio']:.1f}×, {first:.0f} → {last:.0f} MiB", found["ratio"] >= 5 and last < 1.1 * first
+
+
+def _billing(found: Any) -> tuple[str, bool]:
+    grown = found["usage"]["grown_mib"]
+    measured = f"{found['ratio']:.1f}×, {grown:.0f} MiB more with {found['usage']['events']:,} events"
+    return measured, found["ratio"] >= 5 and grown < 10
+
+
+def _payment_webhooks(found: Any) -> tuple[str, bool]:
+    usual, pressed = found["webhooks"]["seconds"]["p99"], found["webhooks"]["pressed"]
+    measured = f"{milliseconds(usual)}; {milliseconds(pressed['seconds']['p99'])} at {pressed['rate']:,.0f} a second"
+    return measured, usual < 0.1
+
+
+def _telemetry(found: Any) -> tuple[str, bool]:
+    kept, scrape = found["system_ping"]["ratios"]["usual"], found["scrape_ms"]["totals"]["p95"]
+    return f"{1 - kept:.1%}, {scrape:.1f} ms with {found['tenants']:,} tenants", kept > 0.95 and scrape < 100
+
+
 def milliseconds(seconds: float) -> str:
     """Seconds as milliseconds with their unit."""
     return f"{seconds * 1e3:.1f} ms"
@@ -133,4 +180,28 @@ _AIMS: tuple[tuple[str, str, str, Callable[[Any], tuple[str, bool]]], ...] = (
     ("growth", "cost per job with a long history and many tenants", "at most 1.3× of empty", _growth),
     ("waiters", "open streams or long polls on one web process", "under 300 MB, p95 wake-up under 200 ms", _waiters),
     ("recovery", "recovery after SIGKILL", "20 s", _recovery),
+    ("api_start", "start of an API process", "1.5 s, no vendor's module", _api_start),
+    ("memory", "memory of the whole platform", "under 1,000 MiB", _memory),
+    (
+        "fleet",
+        "one more dedicated tenant beside 200, p95; a check of a current fleet; a column for every database",
+        "1 s, 10 s, 60 s",
+        _fleet,
+    ),
+    ("idle_tenants", "memory of a process that has touched thousands of tenants", "flat: under 1.2×", _idle_tenants),
+    (
+        "down_tenant",
+        "a tenant's requests beside 100 clients of one whose database is away",
+        "at most 1.1×",
+        _down_tenant,
+    ),
+    ("broadcast", "mails of a broadcast, beside stock Celery with a task for each", "5×, memory flat", _broadcast),
+    (
+        "billing",
+        "10,000 subscriptions due at once, beside a transaction for each; usage summed",
+        "5×, memory flat",
+        _billing,
+    ),
+    ("billing", "a payment provider's webhook answered, 50 senders, p99", "100 ms", _payment_webhooks),
+    ("telemetry", "what metrics and logs take of no-op throughput; a scrape, p95", "5 %, 100 ms", _telemetry),
 )

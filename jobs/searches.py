@@ -20,6 +20,7 @@ from domain.search.log import LogLevel, logged
 from domain.search.sources import Terms, chosen, terms_of
 from jobs.fan_out import submit_with_children
 from jobs.rows import JobRow
+from jobs.search_pace import pace
 from jobs.submit import NewJob, Submitted, child_key
 from tenancy.access import Tenancy
 
@@ -80,9 +81,10 @@ class Asked:
 
 
 def submit_search(tenancy: Tenancy, new: NewJob, sources: Sequence[str]) -> Submitted:
-    """Submit a `search.query` and the jobs of its `sources` with it. Raises as `jobs.submit.submit`."""
+    """Submit a `search.query` and the jobs of its `sources` with it, the slowest first. Raises as `jobs.submit.submit`."""
+    ordered = sources if new.principal.tenant_id is None else pace().slowest_first(new.principal.tenant_id, sources)
     return submit_with_children(
-        tenancy, new, lambda search_id: [source_job(new.principal, search_id, name, new.request_id) for name in sources]
+        tenancy, new, lambda search_id: [source_job(new.principal, search_id, name, new.request_id) for name in ordered]
     )
 
 
@@ -132,12 +134,14 @@ def read(tenancy: Tenancy, tenant_id: UUID, search_id: UUID) -> tuple[Question |
     """The search and what its sources have written so far; one round trip."""
     parameters = {"tenant_id": tenant_id, "id": search_id}
     found, results = tenancy.fetch_many(tenant_id, [(_SEARCH, parameters), (_RESULTS, parameters)])
-    return _question(found), [
+    answers = [
         SourceAnswer(
             row["source"], row["status"], row["took_ms"], row["hits"], row["error"], row["created_at"], row["notes"]
         )
         for row in results
     ]
+    pace().note(tenant_id, answers)
+    return _question(found), answers
 
 
 def arrived(tenancy: Tenancy, tenant_id: UUID, search_id: UUID) -> tuple[frozenset[str], frozenset[str]] | None:

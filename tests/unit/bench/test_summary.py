@@ -23,7 +23,20 @@ MET: dict[str, Any] = {
     "recovery": {"seconds": [16.0, 20.0]},
     "search_sources": {"search": {"p95": 0.25}, "slowest": {"p95": 0.2}},
     "search": {"seconds": {"keyword": {"p95": 0.049}, "hybrid": {"p95": 0.099}}, "recall": 0.95},
-}
+    "api_start": {"import": 0.9, "create": 0.59, "vendor_modules": []},
+    "memory": {"total": {"pss": 999.0}},
+    "fleet": {
+        "tenants": 1001, "provisioning": {"p95": 0.99}, "check": {"seconds": 9.9}, "wave": {"seconds": 59.0},
+    },
+    "idle_tenants": {"rows": [{"touched": 32, "mib": 100.0}, {"touched": 4000, "mib": 119.0}]},
+    "down_tenant": {"ratio": {"beside_away": {"p50": 1.0, "p95": 1.1}}},
+    "broadcast": {"ratio": 5.0, "memory_mib": [100.0, 150.0, 109.0]},
+    "billing": {
+        "ratio": 5.0, "usage": {"events": 1_000_000, "grown_mib": 9.0},
+        "webhooks": {"seconds": {"p99": 0.099}, "pressed": {"seconds": {"p99": 0.2}, "rate": 800.0}},
+    },
+    "telemetry": {"tenants": 1000, "system_ping": {"ratios": {"usual": 0.951}}, "scrape_ms": {"totals": {"p95": 99.0}}},
+}  # fmt: skip
 
 SHORT: list[tuple[str, dict[str, Any]]] = [
     ("no-op drain, deep", {"throughput": {"ratios": {"nexus_deep": 7.99, "nexus_single": 1.0}, "deep_to_huey": 2.0}}),
@@ -44,6 +57,21 @@ SHORT: list[tuple[str, dict[str, Any]]] = [
     ("shared database", {"search": {**MET["search"], "seconds": {"keyword": {"p95": 0.04}, "hybrid": {"p95": 0.1}}}}),
     ("five sources", {"search_sources": {"search": {"p95": 0.26}, "slowest": {"p95": 0.2}}}),
     ("SIGKILL", {"recovery": {"seconds": [12.0, 20.1]}}),
+    ("start of an API", {"api_start": {**MET["api_start"], "create": 0.6}}),
+    ("start of an API", {"api_start": {**MET["api_start"], "vendor_modules": ["boto3"]}}),
+    ("whole platform", {"memory": {"total": {"pss": 1000.0}}}),
+    ("one more dedicated", {"fleet": {**MET["fleet"], "provisioning": {"p95": 1.0}}}),
+    ("one more dedicated", {"fleet": {**MET["fleet"], "check": {"seconds": 10.0}}}),
+    ("one more dedicated", {"fleet": {**MET["fleet"], "wave": {"seconds": 60.0}}}),
+    ("thousands of tenants", {"idle_tenants": {"rows": [{"touched": 32, "mib": 100}, {"touched": 99, "mib": 120}]}}),
+    ("database is away", {"down_tenant": {"ratio": {"beside_away": {"p50": 1.0, "p95": 1.11}}}}),
+    ("broadcast", {"broadcast": {**MET["broadcast"], "ratio": 4.9}}),
+    ("broadcast", {"broadcast": {**MET["broadcast"], "memory_mib": [100.0, 111.0]}}),
+    ("subscriptions", {"billing": {**MET["billing"], "ratio": 4.9}}),
+    ("subscriptions", {"billing": {**MET["billing"], "usage": {"events": 9, "grown_mib": 10.0}}}),
+    ("webhook", {"billing": {**MET["billing"], "webhooks": {**MET["billing"]["webhooks"], "seconds": {"p99": 0.1}}}}),
+    ("metrics and logs", {"telemetry": {**MET["telemetry"], "system_ping": {"ratios": {"usual": 0.95}}}}),
+    ("metrics and logs", {"telemetry": {**MET["telemetry"], "scrape_ms": {"totals": {"p95": 100.0}}}}),
 ]
 
 

@@ -156,6 +156,19 @@ class Admin:
         answer: bytes = self._transport.send("GET", "/api/v1/admin/audit/export", query={"actor": actor, "action": action, "resource": resource, "occurred_at[gte]": occurred_at_gte, "occurred_at[lte]": occurred_at_lte, "format": format})
         return answer
 
+    def create_platform_audit_export(self, *, wait: int | None = None, idempotency_key: str | None = None) -> models.Job:
+        """Write the platform's whole chain into a file in the operator's bucket.
+
+        `nexus audit verify FILE` verifies it without the platform. Note the `head` of the result elsewhere.
+        """
+        answer: models.Job = self._transport.send("POST", "/api/v1/admin/audit/exports", query={"wait": wait}, keyed=True, idempotency_key=idempotency_key)
+        return answer
+
+    def download_platform_audit_export(self, export_id: str, /) -> bytes:
+        """Download what a job has written. `conflict` while it has not finished."""
+        answer: bytes = self._transport.send("GET", f"/api/v1/admin/audit/exports/{segment(export_id)}")
+        return answer
+
     def list_queues(self) -> models.QueueList:
         """List the queues: what waits, since when, how fast it goes, and who works."""
         answer: models.QueueList = self._transport.send("GET", "/api/v1/admin/queues")
