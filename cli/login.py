@@ -62,12 +62,13 @@ def list_tenants(client: Client) -> list[Tenant]:
 
 
 def choose(tenants: list[Tenant], wanted: str | None) -> Tenant | None:
-    """The tenant of that id or name; without `wanted` the only active one, or None if there is none.
+    """The tenant of that id or name; without `wanted` the only active one, an operator's own, or None if there is none.
 
     Raises `CommandFailed` if there is no such tenant, or more than one.
     """
     active = [tenant for tenant in tenants if tenant["state"] == "active"]
-    fits = active if wanted is None else [one for one in tenants if wanted in {one["id"], one["name"]}]
+    own = [one for one in active if one.get("is_operator")]  # who sees that one sees all tenants
+    fits = own or active if wanted is None else [one for one in tenants if wanted in {one["id"], one["name"]}]
     if len(fits) == 1:
         return fits[0]
     if wanted is None and not fits:

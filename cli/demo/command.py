@@ -122,10 +122,11 @@ def _addresses(where: Place, state: DemoState, seconds: float) -> None:
         "docs": f"{where.url}/docs",
         "Flower": where.flower_url,
         "account": f"{state.email}, password in {state.path}",
+        **({} if state.admin_email is None else {"operator": f"{state.admin_email}, password there too"}),
         "logs": str(where.home / "log"),
     }
     for name, text in rows.items():
-        click.echo(f"{name:<8}{text}")
+        click.echo(f"{name:<9}{text}")
     after = "; the platform was stopped: `nexus up` brings it back with this data" if where.is_ours else ""
     click.echo(f"demo took {seconds:.1f} s{after}")
 

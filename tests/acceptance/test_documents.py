@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from cli.processes import PlatformProcess, free_port
-from tests.documents.blocks import ROOT, Block, blocks, pages
+from tests.documents.blocks import ROOT, blocks, pages
 from tests.documents.copies import copy_for
-from tests.documents.sessions import LONGEST_SECONDS, missing, outputs
+from tests.documents.sessions import LONGEST_SECONDS, missing, outputs, problems
 
 pytestmark = [pytest.mark.timeout(LONGEST_SECONDS + 100), pytest.mark.acceptance, pytest.mark.xdist_group("platform")]
 
@@ -47,7 +47,7 @@ def account(url: str) -> dict[str, str]:
 
 
 def check(page: str, folder: Path, process: PlatformProcess, variables: dict[str, str], **where: Any) -> None:
-    """Run a page in `folder`, and hold what it printed to what it says is printed."""
+    """Run a page in `folder`, and hold what it printed to what it says is printed: no problem but those that it shows."""
     (folder / "var").symlink_to(process.home)
     addresses = {
         "http://127.0.0.1:8000": process.base_url,
@@ -57,11 +57,12 @@ def check(page: str, folder: Path, process: PlatformProcess, variables: dict[str
     }
     found = list(blocks(page))
     printed = outputs(found, folder, {**variables, "NEXUS_HOME": str(process.home)}, addresses, **where)
-    before: Block | None = None
-    for block in found:
-        if block.has("output") and before is not None:
-            assert missing(block.text, printed[before.line]) == [], f"{block.name}\n{printed[before.line]}"
-        before = block
+    for block, after in zip(found, [*found[1:], None], strict=True):
+        if block.line not in printed:
+            continue
+        said, shown = printed[block.line], after.text if after is not None and after.has("output") else ""
+        assert missing(shown, said) == [], f"{block.name}\n{said}"
+        assert [code for code in problems(said) if code not in shown] == [], f"{block.name}\n{said}"
 
 
 @pytest.mark.parametrize("page", [page for page in RUN if page not in OWN])

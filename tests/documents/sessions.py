@@ -15,6 +15,7 @@ LONGEST_SECONDS = 500
 """What a page may take on a machine that is busy with other things; alone, it is a few seconds."""
 
 MARK = "\x1eblock "
+_PROBLEM = re.compile(r'"type":\s*"/errors/([a-z_]+)"')
 PRELUDE = """
 set -euo pipefail
 nexus() { "$PYTHON" -m cli "$@"; }
@@ -69,6 +70,11 @@ def missing(expected: str, printed: str) -> list[str]:
         else:
             rest = rest[place + 1 :]
     return absent
+
+
+def problems(printed: str) -> list[str]:
+    """The codes of the problems that the API answered with."""
+    return _PROBLEM.findall(printed)
 
 
 def _with(text: str, addresses: Mapping[str, str]) -> str:

@@ -36,6 +36,16 @@ def test_without_a_tenant_the_next_step_is_told(nexus: Nexus, account: Account) 
     assert "--tenant" in nexus("jobs", "list").err
 
 
+def test_an_operator_who_names_no_tenant_gets_the_operators_own(
+    nexus: Nexus, acme: UUID, operator: UUID, account: Account, home: Path
+) -> None:
+    outcome = nexus("login", "--email", account.email)
+    kept = Store(home).read()
+    assert outcome.code == 0, outcome.err
+    assert kept is not None
+    assert kept.tenant_id == str(operator) != str(acme)
+
+
 def test_an_account_with_a_second_factor_is_asked_for_a_code(
     nexus: Nexus, acme: UUID, account: Account, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
