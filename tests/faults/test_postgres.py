@@ -37,6 +37,7 @@ from jobs.submit import NewJob, submit
 from tenancy.access import PLATFORM_PATIENCE_SECONDS, Tenancy
 from tenancy.bootstrap import Prepared, prepare
 from tenancy.database import Row
+from tests.brokers import Broker
 from tests.conftest import Cluster, settings_for
 from tests.faults.conftest import make_tenant
 from tests.faults.test_workers import mails, running, sent
@@ -70,12 +71,13 @@ def platform(server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture
-def settings(platform: Settings, server: EmbeddedPostgres, broker: EmbeddedValkey) -> Settings:
+def settings(platform: Settings, server: EmbeddedPostgres, cluster: Cluster, broker: Broker) -> Settings:
     """The platform with this test's broker."""
-    port = free_port()
+    own = isinstance(broker, EmbeddedValkey)
     return settings_for(
-        Cluster(server, broker, platform.home), "nexus_platform", platform.home, NEXUS_LEASE_SECONDS=LEASE_SECONDS,
-        NEXUS_PORT=port, NEXUS_LOG_LEVEL="info",
+        Cluster(server, cluster.valkey, platform.home), "nexus_platform", platform.home, BROKER_URL=broker.url,
+        REDIS_URL=broker.url if own else cluster.valkey.url, NEXUS_LEASE_SECONDS=LEASE_SECONDS, NEXUS_PORT=free_port(),
+        NEXUS_LOG_LEVEL="info",
     )  # fmt: skip
 
 
