@@ -75,5 +75,6 @@ def test_a_worker_killed_while_it_embeds_loses_and_doubles_nothing(
     assert all(due is None and vector[0] == len(title) + 2 for title, vector, due in rows)
     assert waiting == 0
     asked = [len(body["input"]) for _, _, body in double.requests]
-    assert sum(asked) == DOCUMENTS + asked[1], "only the call that was cut off is made again"
-    assert [call.error_code for call in calls].count("worker_lost") == 1
+    cut_off = [call.error_code for call in calls].count("worker_lost")
+    assert cut_off >= 1, "one was killed; on a machine that is busy with other things, another may have lost its lease"
+    assert asked[1] <= sum(asked) - DOCUMENTS <= cut_off * max(asked), "only calls that were cut off are made again"
