@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONUNBUFFERED := 1
-unexport PYTHONDONTWRITEBYTECODE # kept bytecode spares each of the platform's processes a third of its start
+unexport PYTHONDONTWRITEBYTECODE # kept bytecode spares each of the platform's processes the compiling of its modules
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test lint types imports tests test-rabbitmq bench chaos reference lock clean
