@@ -135,7 +135,7 @@ def _billing(found: Any) -> tuple[str, bool]:
 def _payment_webhooks(found: Any) -> tuple[str, bool]:
     usual, pressed = found["webhooks"]["seconds"]["p99"], found["webhooks"]["pressed"]
     measured = f"{milliseconds(usual)}; {milliseconds(pressed['seconds']['p99'])} at {pressed['rate']:,.0f} a second"
-    return measured, usual < 0.1
+    return measured, max(usual, pressed["seconds"]["p99"]) < 0.1
 
 
 def _telemetry(found: Any) -> tuple[str, bool]:
