@@ -146,10 +146,14 @@ def as_json(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_storage(platform: Database, tenant_id: UUID, bucket: Bucket, key: str, size: int) -> None:
-    """Raise `Permanent` (`quota_exceeded`) if the bucket would be beyond the tenant's quota with so many bytes under this key."""
+    """Raise `Permanent` (`quota_exceeded`) if the bucket would be beyond the tenant's quota with so many bytes under this key.
+
+    Nothing is under the key then, also not what an attempt put there that died before it could look again.
+    """
     rows = platform.fetch(_QUOTA, {"tenant_id": tenant_id}, tenant_scope(tenant_id))
     most = rows[0]["storage_bytes"] if rows else None
     if most is not None and sum(info.size for info in bucket.list() if info.key != key) + size > most:
+        bucket.delete(key)
         raise Permanent(f"The quota of {most} bytes of storage does not allow {size} more.", code="quota_exceeded")
 
 
@@ -163,11 +167,7 @@ def put(
     """
     file.seek(0)
     bucket.put(key, file, content_type)  # type: ignore[arg-type]  # an IO[bytes] is one
-    try:
-        check_storage(platform, tenant_id, bucket, key, size)
-    except Permanent:
-        bucket.delete(key)
-        raise
+    check_storage(platform, tenant_id, bucket, key, size)
 
 
 @contextmanager
