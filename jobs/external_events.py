@@ -18,21 +18,29 @@ from tenancy.access import Tenancy
 from tenancy.gathering import Gathering
 from tenancy.scopes import tenant_scope
 
-# Neither the event nor its job is ever there without the other. One that was kept before inserts neither.
+# Neither the event nor its job is ever there without the other. One that was kept before, or that stands here twice, inserts
+# neither. In the order of the events, so that two processes that were sent the same ones wait for each other only one way.
 _KEEP: LiteralString = """
-WITH first AS (
+WITH come AS MATERIALIZED (
+    SELECT n.* FROM unnest(%(event_id)s::uuid[], %(external_id)s::text[], %(type)s::text[], %(id)s::uuid[],
+                           %(payload_sealed)s::bytea[], %(request_id)s::text[], %(traceparent)s::text[])
+        AS n (event_id, external_id, type, id, payload_sealed, request_id, traceparent)
+     ORDER BY n.external_id
+), first AS (
     INSERT INTO external_events (id, tenant_id, source, external_id, type, job_id)
-    VALUES (%(event_id)s, %(tenant_id)s, %(source)s, %(external_id)s, %(type)s, %(id)s)
+    SELECT event_id, %(tenant_id)s::uuid, %(source)s::text, external_id, type, id FROM come
     ON CONFLICT DO NOTHING RETURNING job_id
 )
 INSERT INTO jobs (id, tenant_id, kind, queue, state, priority, max_attempts, deadline_seconds, run_at, payload_sealed,
                   principal, request_id, traceparent)
-SELECT job_id, %(tenant_id)s::uuid, %(kind)s::text, %(queue)s::text, 'queued', %(priority)s::smallint,
-       %(max_attempts)s::smallint, %(deadline_seconds)s::float8, now(), %(payload_sealed)s::bytea, %(principal)s::text,
-       %(request_id)s::text, %(traceparent)s::text
-  FROM first
+SELECT id, %(tenant_id)s::uuid, %(kind)s::text, %(queue)s::text, 'queued', %(priority)s::smallint, %(max_attempts)s::smallint,
+       %(deadline_seconds)s::float8, now(), payload_sealed, %(principal)s::text, request_id, traceparent
+  FROM come WHERE id IN (SELECT job_id FROM first)
 RETURNING id
 """
+
+_OF_EACH = ("event_id", "external_id", "type", "id", "payload_sealed", "request_id", "traceparent")
+"""What events of one tenant and source differ in."""
 
 
 def keep(
@@ -57,27 +65,29 @@ def keep(
     row = {
         **insert_parameters(tenancy, new),
         "event_id": new_id(),
-        "source": source,
         "external_id": event["id"],
         "type": event["type"],
     }
-    job_id = _KEEPING.ask((tenancy, tenant_id), row)
-    if job_id is not None:
-        hints(tenancy.settings).due()
-    return job_id
+    job_id: UUID = row["id"]
+    return job_id if _KEEPING.ask((tenancy, tenant_id, source), row) else None
 
 
-_Key = tuple[Tenancy, UUID]
+_Key = tuple[Tenancy, UUID, str]
 _Row = Mapping[str, Any]
 
 
-def _keep(key: _Key, rows: Sequence[_Row]) -> list[UUID | None]:
-    tenancy, tenant_id = key
-    answers = tenancy.platform.fetch_many([(_KEEP, row) for row in rows], tenant_scope(tenant_id))
-    return [answer[0]["id"] if answer else None for answer in answers]
+def _keep(key: _Key, rows: Sequence[_Row]) -> list[bool]:
+    """Whether each of the events came for the first time."""
+    tenancy, tenant_id, source = key
+    columns = {name: [row[name] for row in rows] for name in _OF_EACH}
+    made = tenancy.platform.fetch(_KEEP, {**rows[0], **columns, "source": source}, tenant_scope(tenant_id))
+    if made:
+        hints(tenancy.settings).due()
+    kept = {row["id"] for row in made}
+    return [row["id"] in kept for row in rows]
 
 
-_KEEPING: Gathering[_Key, _Row, UUID | None] = Gathering(_keep)
+_KEEPING: Gathering[_Key, _Row, bool] = Gathering(_keep)
 
 
 def _owner(tenancy: Tenancy, event: Mapping[str, Any]) -> UUID | None:

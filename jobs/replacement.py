@@ -12,8 +12,8 @@ from uuid import UUID
 from domain.errors import UniqueKeyTaken
 from jobs.hints import hints
 from jobs.kinds import kind
-from jobs.rows import COLUMNS, HELD_UNTIL, seal_json
-from jobs.submit import HOLDER, INSERT, NewJob, Submitted, insert_parameters, validated
+from jobs.rows import COLUMNS, HELD_UNTIL
+from jobs.submit import HOLDER, INSERT, NewJob, Submitted, insert_parameters, sealed_payload, validated
 from tenancy.access import Tenancy
 from tenancy.database import tenant_scope
 
@@ -66,7 +66,7 @@ def submit_or_replace(tenancy: Tenancy, new: NewJob) -> Submitted:
 def _for_holder(tenancy: Tenancy, new: NewJob, parameters: dict[str, Any], holder: UUID) -> dict[str, Any]:
     """The payload is sealed for the id of its row, which is the holder's."""
     payload = validated(kind(new.kind), new.payload)
-    sealed = seal_json(payload, "payload_sealed", holder, tenancy.vault(parameters["tenant_id"]))
+    sealed = sealed_payload(payload, holder, tenancy.vault(parameters["tenant_id"]))
     return {**parameters, "payload_sealed": sealed, "holder": holder, "held": HELD_UNTIL}
 
 

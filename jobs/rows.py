@@ -100,9 +100,14 @@ def public(row: JobRow, vault: Vault) -> dict[str, Any]:
     }
 
 
+def encode_json(value: Any) -> bytes:
+    """A JSON value as it is sealed: in ASCII, without spaces."""
+    return _JSON.encode(value).encode()
+
+
 def seal_json(value: Any, column: str, job_id: UUID, vault: Vault) -> bytes:
     """Seal a JSON value for one column of one job."""
-    return vault.seal(_JSON.encode(value).encode(), "jobs", column, job_id)
+    return vault.seal(encode_json(value), "jobs", column, job_id)
 
 
 def open_json(sealed: bytes, column: str, job_id: UUID, vault: Vault) -> Any:

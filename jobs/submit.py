@@ -19,7 +19,7 @@ from domain.identity.principals import Principal
 from domain.ids import new_id
 from jobs.hints import hints
 from jobs.kinds import Kind, kind, payload_schema
-from jobs.rows import COLUMNS, KEPT, LIVE, JobRow, seal_json
+from jobs.rows import COLUMNS, KEPT, LIVE, JobRow, encode_json
 from tenancy.access import Tenancy
 from tenancy.database import tenant_scope
 from tenancy.vault import Vault
@@ -163,10 +163,6 @@ def insert_parameters(tenancy: Tenancy, new: NewJob, vault: Vault | None = None)
     payload = validated(declared, new.payload)
     job_id = new_id()
     priority = declared.priority if new.priority is None else new.priority
-    asked = [new.kind, payload, new.run_at and new.run_at.isoformat(), priority, new.unique_key]
-    if new.webhook_endpoint_id is not None:
-        asked.append(str(new.webhook_endpoint_id))
-    fingerprint = json.dumps(asked, sort_keys=True)
     return {
         "id": job_id,
         "tenant_id": tenant_id,
@@ -176,12 +172,12 @@ def insert_parameters(tenancy: Tenancy, new: NewJob, vault: Vault | None = None)
         "max_attempts": declared.retry.max_attempts,
         "deadline_seconds": declared.deadline.total_seconds(),
         "run_at": None if new.run_at is None else new.run_at.astimezone(UTC),
-        "payload_sealed": seal_json(payload, "payload_sealed", job_id, vault or tenancy.vault(tenant_id)),
+        "payload_sealed": sealed_payload(payload, job_id, vault or tenancy.vault(tenant_id)),
         "principal": new.principal.subject,
         "request_id": new.request_id,
         "traceparent": new.traceparent or trace.traceparent(),
         "idempotency_key": new.idempotency_key,
-        "idempotency_hash": hashlib.sha256(fingerprint.encode()).digest() if new.idempotency_key else None,
+        "idempotency_hash": _fingerprint(new, payload, priority) if new.idempotency_key else None,
         "unique_key": new.unique_key,
         "parent_id": new.parent_id,
         "replay_of": new.replay_of,
@@ -200,10 +196,23 @@ def validated(declared: Kind, payload: Mapping[str, Any]) -> dict[str, Any]:
             errors=tuple(field_errors(error.messages, "/payload")),
         ) from None
     plain: dict[str, Any] = schema.dump(loaded)
-    size = len(json.dumps(plain))
-    if size > PAYLOAD_LIMIT:
-        raise PayloadTooLarge(f"The payload has {size} bytes; the limit is {PAYLOAD_LIMIT}.")
     return plain
+
+
+def sealed_payload(payload: Mapping[str, Any], job_id: UUID, vault: Vault) -> bytes:
+    """The sealed payload of one job. Raises `PayloadTooLarge`."""
+    encoded = encode_json(payload)
+    if len(encoded) > PAYLOAD_LIMIT:
+        raise PayloadTooLarge(f"The payload has {len(encoded)} bytes; the limit is {PAYLOAD_LIMIT}.")
+    return vault.seal(encoded, "jobs", "payload_sealed", job_id)
+
+
+def _fingerprint(new: NewJob, payload: Mapping[str, Any], priority: int) -> bytes:
+    """What a submission asks for. One that repeats an idempotency key must ask for the same."""
+    asked = [new.kind, payload, new.run_at and new.run_at.isoformat(), priority, new.unique_key]
+    if new.webhook_endpoint_id is not None:
+        asked.append(str(new.webhook_endpoint_id))
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).digest()
 
 
 def field_errors(messages: Any, pointer: str = "") -> list[FieldError]:

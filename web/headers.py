@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, request
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, Response
 from flask_cors import CORS
 
 from config.settings import Settings
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 DOCS_POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
@@ -19,6 +25,35 @@ ALLOWED = (
     "X-Project-ID", "X-Tenant-ID", "X-Request-ID", "traceparent",
 )  # fmt: skip
 
+_FIXED = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+)
+
+
+class FixedHeaders:
+    """Adds what every answer carries, at the edge of the application: on no answer can it be forgotten, whoever made it."""
+
+    def __init__(self, app: WSGIApplication, *, secure: bool):
+        transport = [("Strict-Transport-Security", "max-age=63072000; includeSubDomains")] if secure else []
+        self._app = app
+        self._api = [*_FIXED, *transport, ("Content-Security-Policy", API_POLICY)]
+        self._docs = [*_FIXED, *transport, ("Content-Security-Policy", DOCS_POLICY)]
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer the request."""
+        path = environ.get("PATH_INFO", "")
+        fixed = self._docs if path == "/docs" or path.startswith("/docs/") else self._api
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
+            return start_response(status, headers + fixed, exc_info)
+
+        return self._app(environ, start)
+
 
 def register(app: Flask, settings: Settings) -> None:
     """Set the headers. Other origins may ask only if `NEXUS_CORS_ORIGINS` lists them, and never with cookies."""
@@ -26,14 +61,6 @@ def register(app: Flask, settings: Settings) -> None:
 
     def add(response: Response) -> Response:
         headers = response.headers
-        headers["X-Content-Type-Options"] = "nosniff"
-        headers["X-Frame-Options"] = "DENY"
-        headers["Referrer-Policy"] = "no-referrer"
-        headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
-        headers["Cross-Origin-Opener-Policy"] = "same-origin"
-        headers["Cross-Origin-Resource-Policy"] = "same-origin"
-        is_docs = request.path == "/docs" or request.path.startswith("/docs/")
-        headers["Content-Security-Policy"] = DOCS_POLICY if is_docs else API_POLICY
         if "Cache-Control" not in headers:
             # Answers belong to one caller. One with an entity tag may be kept by that caller, to be asked about again.
             headers["Cache-Control"] = "private, no-cache" if "ETag" in headers else "no-store"
@@ -43,11 +70,10 @@ def register(app: Flask, settings: Settings) -> None:
             headers.add(
                 "Vary", "Origin"
             )  # also where the answer allows nothing: a cache must not give it to one that may ask
-        if secure:
-            headers["Strict-Transport-Security"] = "max-age=63072000; includeSubDomains"
         return response
 
     app.after_request(add)
+    app.wsgi_app = FixedHeaders(app.wsgi_app, secure=secure)  # type: ignore[method-assign]  # as Flask's documents have it
     if settings.cors_origins:
         CORS(
             app,

@@ -72,7 +72,8 @@ def parse(text: str | None) -> TraceContext | None:
 
 def begun() -> TraceContext:
     """The beginning of a new trace."""
-    return TraceContext(secrets.token_hex(16), secrets.token_hex(8))
+    drawn = secrets.token_hex(24)
+    return TraceContext(drawn[:32], drawn[32:])
 
 
 def of_job(job_id: UUID, traceparent: str | None) -> TraceContext:
