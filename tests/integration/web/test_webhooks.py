@@ -6,9 +6,11 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -17,6 +19,7 @@ from werkzeug.test import TestResponse
 from config.settings import Settings
 from domain.billing.signatures import sign_stripe
 from domain.ids import new_id
+from jobs import external_events
 from tenancy.access import Tenancy
 from tenancy.bootstrap import Prepared
 from tests.integration.web.callers import Caller
@@ -110,6 +113,28 @@ def test_an_event_that_comes_many_times_at_once_makes_one_job(app: Flask, engine
         thread.join()
     assert statuses == [200] * 6
     assert webhook_jobs(engine_tenancy) == before + 1
+
+
+def test_events_that_come_while_one_is_kept_are_kept_together_and_each_once(
+    app: Flask, engine_tenancy: Tenancy, settings: Settings
+) -> None:
+    same, others = payment_event(), [payment_event() for _ in range(3)]
+    before = webhook_jobs(engine_tenancy)
+    waiting = [others[0], same, others[1], same, others[2], same]
+    with (
+        ThreadPoolExecutor(1 + len(waiting)) as pool,
+        psycopg.connect(settings.database_url.get_secret_value()) as owner,
+    ):
+        owner.execute("LOCK TABLE external_events IN SHARE MODE")
+        answers = [
+            pool.submit(lambda event=event: deliver(app.test_client(), event)) for event in [payment_event(), *waiting]
+        ]
+        while len(external_events._KEEPING) < len(waiting):
+            time.sleep(0.01)
+        owner.rollback()
+        assert [answer.result(timeout=30).status_code for answer in answers] == [200] * 7
+    assert [len(jobs_of(engine_tenancy, event["id"])) for event in [same, *others]] == [1, 1, 1, 1]
+    assert webhook_jobs(engine_tenancy) == before + 5
 
 
 def test_the_tenants_payload_is_sealed(client: FlaskClient, engine_tenancy: Tenancy) -> None:
