@@ -30,7 +30,10 @@ class Json(DefaultJSONProvider):
     """JSON as the API writes it: moments in UTC with `Z`, ids as text, names in the order of the schema."""
 
     sort_keys = False
-    compact = True
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        """As short as it can be."""
+        return super().dumps(obj, **{"separators": (",", ":"), **kwargs})
 
     @staticmethod
     def default(value: Any) -> Any:

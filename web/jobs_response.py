@@ -39,18 +39,18 @@ def new_job(kind: str, payload: Mapping[str, Any], **options: Any) -> NewJob:
     )
 
 
-def accepted(submitted: Submitted) -> Response:
+def accepted(submitted: Submitted, **beside: Any) -> Response:
     """202 with the job and its address, or 200 with the finished job if it ends within the time that the client waits.
 
-    A repeated submission answers with the first one's job, as it is by now. Raises `InvalidPayload` for a wait that is
-    out of bounds.
+    What stands `beside` is told with the job. A repeated submission answers with the first one's job, as it is by now.
+    Raises `InvalidPayload` for a wait that is out of bounds.
     """
     seconds = wait_seconds()
     row = submitted.row
     if seconds and not is_finished(row):
         row = watcher().wait_finished(row["tenant_id"], row["id"], seconds)
     finished = is_finished(row)
-    response = job_response(row, 200 if seconds and finished else 202)
+    response = job_response(row, 200 if seconds and finished else 202, **beside)
     if not finished:
         response.headers["Retry-After"] = str(POLL_SECONDS)
     if "wait" in preferences() and seconds:
@@ -60,9 +60,9 @@ def accepted(submitted: Submitted) -> Response:
     return response
 
 
-def job_response(row: JobRow, status: int = 200) -> Response:
+def job_response(row: JobRow, status: int = 200, **beside: Any) -> Response:
     """The job with its address and entity tag."""
-    body = job_body(row, tenancy().vault(row["tenant_id"]))
+    body = job_body(row, tenancy().vault(row["tenant_id"])) | beside
     response = Response(current_app.json.dumps(body), status=status, mimetype="application/json")
     response.headers["Location"] = address(row)
     return with_etag(response, row["version"], state_of(row).value)

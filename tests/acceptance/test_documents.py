@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cli.processes import PlatformProcess, free_port
+from domain.identity.permissions import ALL
 from tests.documents.blocks import ROOT, blocks, pages
 from tests.documents.copies import copy_for
 from tests.documents.sessions import LONGEST_SECONDS, missing, outputs, problems
@@ -31,19 +33,26 @@ def reader(platform: PlatformProcess) -> dict[str, str]:
     return account(platform.base_url)
 
 
-def account(url: str) -> dict[str, str]:
+def account(url: str, scopes: Collection[str] = ALL) -> dict[str, str]:
+    """The variables of a new account. Its key has those of the scopes that its owner may give."""
     api, email = f"{url}/api/v1", "reader@example.com"
     _post(f"{api}/auth/register", {"email": email, "password": PASSWORD})
     token = _post(f"{api}/auth/login", {"email": email, "password": PASSWORD})["access_token"]
     signed_in = {"Authorization": f"Bearer {token}"}
     tenant = _post(f"{api}/tenants?wait=30", {"name": "Readers", "tier": "pooled"}, signed_in)["tenant_id"]
     signed_in["X-Project-ID"] = tenant
-    scopes = _get(f"{api}/auth/me", signed_in)["permissions"]
-    key = _post(f"{api}/api-keys", {"name": "reader", "scopes": scopes}, signed_in)["key"]
+    own = _get(f"{api}/auth/me", signed_in)["permissions"]
+    key = _post(f"{api}/api-keys", {"name": "reader", "scopes": sorted({*own} & {*scopes})}, signed_in)["key"]
     return {
         "API": api, "NEXUS": url, "NEXUS_URL": url, "NEXUS_API_KEY": key, "KEY": key, "TOKEN": token, "TENANT": tenant,
         "JSON": "Content-Type: application/json", "NEXUS_PASSWORD": PASSWORD,
     }  # fmt: skip
+
+
+def named_scopes(page: str) -> set[str]:
+    """What the key can do that a page starts from: what getting started gives it, and what the page says it takes beside."""
+    told = "".join((ROOT / each).read_text() for each in ("docs/getting-started.md", page))
+    return ALL & set(re.findall(r"[a-z_]+:[a-z_]+", told))
 
 
 def check(page: str, folder: Path, process: PlatformProcess, variables: dict[str, str], **where: Any) -> None:
@@ -86,7 +95,9 @@ def workshop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[s
 @pytest.mark.parametrize("workshop", OWN, indirect=True)
 def test_a_page_that_changes_the_code_runs_as_printed(workshop: tuple[str, PlatformProcess, Path]) -> None:
     page, process, copy = workshop
-    check(page, copy, process, {**account(process.base_url), "PORT": str(free_port())}, project=copy)
+    check(
+        page, copy, process, {**account(process.base_url, named_scopes(page)), "PORT": str(free_port())}, project=copy
+    )
 
 
 def test_the_clients_example_runs(platform: PlatformProcess, reader: dict[str, str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from flask import Response, current_app
+from flask import Response
 from flask_smorest import Blueprint
 
 from jobs.isolation import submit_for_all
@@ -41,6 +41,4 @@ def verify_all_isolation() -> Response:
     Read the job with `tenant_id` selected. Of tenants the report lists the checks that failed.
     """
     submitted, tenant_id = submit_for_all(tenancy(), new_job("platform.verify_isolation", {}))
-    response = accepted(submitted)
-    response.set_data(current_app.json.dumps({**response.get_json(), "tenant_id": tenant_id}))
-    return response
+    return accepted(submitted, tenant_id=tenant_id)

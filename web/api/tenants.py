@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from flask import Response, current_app, make_response
+from flask import Response, make_response
 from flask_smorest import Blueprint
 from sqlalchemy.orm import Session
 
@@ -65,9 +65,7 @@ def create(new: dict[str, Any]) -> Response:
         else:  # a repeated request whose first answer got lost
             submitted = ensure_provisioning(tenancy(), tenant_id, owner_id)
     hints(tenancy().settings).due()
-    response = accepted(submitted)
-    response.set_data(current_app.json.dumps({**response.get_json(), "tenant_id": tenant_id}))
-    return response
+    return accepted(submitted, tenant_id=tenant_id)
 
 
 @blueprint.route("", methods=["GET"])
