@@ -192,10 +192,13 @@ def test_a_model_that_is_down_leaves_the_words_and_the_answer_is_partial(
     ("filters", "pointer"),
     [
         ({"year": {"like": "2%"}}, "/filters/year"), ({"Year": 1}, "/filters/Year"), ({"year": {"in": []}}, "/filters/year"),
-        ({"year') OR true --": 1}, "/filters/year') OR true --"),
+        ({"year') OR true --": 1}, "/filters/year') OR true --"), ({"year": 10**400}, "/filters/year"),
+        ({"year": {"gt": -(10**400)}}, "/filters/year"), ({f"Y{n}": 1 for n in range(20_000)}, "/filters"),
+        ({"year": {f"op{n}": 1 for n in range(20_000)}}, "/filters"), ({"year": {"x" * 100_000: 1}}, "/filters/year"),
     ],
 )  # fmt: skip
 def test_filters_that_are_none_are_refused(caller: Caller, filters: dict[str, Any], pointer: str) -> None:
     refused = caller.post("/api/v1/search", json={"q": "x", "filters": filters})
     assert code_of(refused) == (422, "invalid_payload")
     assert pointers_of(refused) == [pointer]
+    assert len(refused.data) < 2000
