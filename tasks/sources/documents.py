@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import text
 
-from domain.errors import JobError, UniqueKeyTaken
+from domain.errors import JobError, PlanQuotaExceeded, QuotaExceeded, UniqueKeyTaken
 from domain.search.filters import Filter, parse
 from domain.search.fusion import Hit, fuse
 from domain.search.query import KEYWORD_ONLY, Found, Query, Unanswered
@@ -90,7 +90,7 @@ def _by_meaning(
     if waiting.some:
         notes.append("embedding_incomplete")
     if waiting.long:
-        with suppress(UniqueKeyTaken):
+        with suppress(UniqueKeyTaken, QuotaExceeded, PlanQuotaExceeded):
             submit(context.tenancy, NewJob("document.embed", {}, context.principal, unique_key="overdue"))
     return Found(hits, degraded, tuple(notes))
 

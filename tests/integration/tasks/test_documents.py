@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,7 @@ from pydantic import SecretStr
 from sqlalchemy import insert, select, text, update
 
 from domain.errors import Permanent, Transient
+from domain.identity.principals import Principal
 from domain.ids import new_id
 from domain.search.query import Query, Unanswered
 from jobs.context import JobContext
@@ -292,6 +294,21 @@ def test_a_search_finds_by_meaning_what_has_been_embedded(context: JobContext, d
     assert found.hits[0].id == "bb"
     assert {hit.id for hit in found.hits} == {"a", "bb"}
     assert (found.degraded, found.notes) == (None, ())
+
+
+def test_a_search_that_may_not_submit_the_job_of_what_waits_is_answered(context: JobContext, double: LlmDouble) -> None:
+    put(context, "a")
+    who = Principal("user:1", new_id(), context.tenant_id)
+    used_up = """INSERT INTO plan_allowances (tenant_id, code, period_start, period_end, quota, hard, used)
+                 VALUES (%(tenant)s, 'jobs', now() - interval '1 day', now() + interval '1 day', 0, true, 0)"""
+    context.tenancy.platform.fetch(used_up, {"tenant": context.tenant_id})
+    with context.session() as session:
+        session.execute(text("UPDATE document_embeddings SET due_at = now() - interval '1 hour'"))
+
+    soon = datetime.now(UTC) + timedelta(seconds=30)
+    found = source.find(replace(context, principal=who), Query(new_id(), "a", 10, "hybrid", {}), soon)
+
+    assert ([hit.id for hit in found.hits], found.notes) == (["a"], ("embedding_incomplete",))
 
 
 @pytest.mark.parametrize("vector", ["[1.0, 0.0, 0.0]", "[1.0]"])
