@@ -33,10 +33,10 @@ _RESULTS: LiteralString = """
 SELECT source, status, took_ms, hits, error, notes, created_at FROM search_results
  WHERE tenant_id = %(tenant_id)s AND search_id = %(id)s
 """
-_ARRIVED: LiteralString = """
-SELECT s.sources, s.deadline_at,
-       ARRAY(SELECT r.source FROM search_results r WHERE r.tenant_id = s.tenant_id AND r.search_id = s.id) AS answered
-  FROM searches s WHERE s.tenant_id = %(tenant_id)s AND s.id = %(id)s
+_BEGUN: LiteralString = "SELECT 1 FROM search_results WHERE tenant_id = %(tenant_id)s AND search_id = %(id)s LIMIT 1"
+_WHOLE: LiteralString = f"""{_RESULTS} AND (
+    SELECT s.sources <@ ARRAY(SELECT r.source FROM search_results r WHERE r.tenant_id = s.tenant_id AND r.search_id = s.id)
+      FROM searches s WHERE s.tenant_id = %(tenant_id)s AND s.id = %(id)s)
 """
 _REGISTERED: LiteralString = """
 SELECT id, name, url, enabled, weight, timeout_ms, concurrency, permission, header_name, secret_sealed, version
@@ -78,6 +78,10 @@ class Asked:
     principal: str
     text: str
     mode: str
+
+
+Whole = tuple[Question, list[SourceAnswer]]
+"""A search that all its sources have answered."""
 
 
 def submit_search(tenancy: Tenancy, new: NewJob, sources: Sequence[str]) -> Submitted:
@@ -134,20 +138,17 @@ def read(tenancy: Tenancy, tenant_id: UUID, search_id: UUID) -> tuple[Question |
     """The search and what its sources have written so far; one round trip."""
     parameters = {"tenant_id": tenant_id, "id": search_id}
     found, results = tenancy.fetch_many(tenant_id, [(_SEARCH, parameters), (_RESULTS, parameters)])
-    answers = [
-        SourceAnswer(
-            row["source"], row["status"], row["took_ms"], row["hits"], row["error"], row["created_at"], row["notes"]
-        )
-        for row in results
-    ]
-    pace().note(tenant_id, answers)
-    return _question(found), answers
+    return _question(found), _answers(tenant_id, results)
 
 
-def arrived(tenancy: Tenancy, tenant_id: UUID, search_id: UUID) -> tuple[frozenset[str], frozenset[str]] | None:
-    """The sources of the search, and those that have answered; None while it is not written down."""
-    (rows,) = tenancy.fetch_many(tenant_id, [(_ARRIVED, {"tenant_id": tenant_id, "id": search_id})])
-    return (frozenset(rows[0]["sources"]), frozenset(rows[0]["answered"])) if rows else None
+def whole(tenancy: Tenancy, tenant_id: UUID, search_id: UUID) -> tuple[bool, Whole | None]:
+    """Whether a source has answered, and the answers once all have; one round trip, in which nothing comes before that."""
+    parameters = {"tenant_id": tenant_id, "id": search_id}
+    begun, found, results = tenancy.fetch_many(
+        tenant_id, [(_BEGUN, parameters), (_SEARCH, parameters), (_WHOLE, parameters)]
+    )
+    question = _question(found)
+    return bool(begun), (question, _answers(tenant_id, results)) if question and results else None
 
 
 def write(tenancy: Tenancy, tenant_id: UUID, search: Asked, answers: Sequence[SourceAnswer] = ()) -> None:
@@ -187,6 +188,17 @@ def _row(tenancy: Tenancy, tenant_id: UUID, search: Asked) -> dict[str, Any]:
         "log": _level(tenancy, tenant_id),
         "terms": Jsonb({name: each.as_json() for name, each in question.terms.items()}),
     }
+
+
+def _answers(tenant_id: UUID, rows: Sequence[Mapping[str, Any]]) -> list[SourceAnswer]:
+    answers = [
+        SourceAnswer(
+            row["source"], row["status"], row["took_ms"], row["hits"], row["error"], row["created_at"], row["notes"]
+        )
+        for row in rows
+    ]
+    pace().note(tenant_id, answers)
+    return answers
 
 
 def _question(rows: Sequence[Mapping[str, Any]]) -> Question | None:

@@ -66,12 +66,18 @@ SELECT document_id, left(title || E'\\n\\n' || body, :characters) AS content, ha
 """
 )
 
+# Rows are locked in the order in which writes of documents mark them, so that neither waits for the other in a circle.
 _WRITE = text(
     """
+WITH locked AS MATERIALIZED (
+    SELECT document_id FROM document_embeddings WHERE tenant_id = :tenant AND document_id = ANY(:ids) AND claimed_by = :job
+     ORDER BY document_id FOR UPDATE
+)
 UPDATE document_embeddings e
    SET embedding = v.embedding::vector, content_hash = v.hash, wanted_hash = v.hash, generation = :generation, model = :model,
        dimensions = :dimensions, due_at = NULL, claimed_by = NULL, error = NULL
   FROM unnest(CAST(:ids AS uuid[]), CAST(:hashes AS bytea[]), CAST(:vectors AS text[])) AS v (id, hash, embedding)
+  JOIN locked ON locked.document_id = v.id
  WHERE e.tenant_id = :tenant AND e.document_id = v.id AND e.claimed_by = :job
 """
 )

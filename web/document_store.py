@@ -9,14 +9,16 @@ import structlog
 from psycopg.errors import ProgramLimitExceeded
 from sqlalchemy import Boolean, Table, func, literal_column
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from domain.errors import PlanQuotaExceeded, QuotaExceeded
 from domain.ids import new_id
 from jobs.submit import NewJob, submit
 from models.tenant import Document, SearchIndexing
 from models.tenant.documents import MARK_DUE
 from web.context import principal, tenancy, tenant_id
+from web.errors import DATABASE_AWAY
 from web.job_submissions import of_this_request
 
 TABLE = cast("Table", Document.__table__)
@@ -45,11 +47,14 @@ def indexing(session: Session) -> SearchIndexing:
 def put(
     session: Session, documents: Sequence[Mapping[str, Any]], chosen: SearchIndexing
 ) -> dict[str, Mapping[str, Any]]:
-    """Insert or replace; the stored rows by external id, each with whether it is new. Raises `TooLarge`."""
+    """Insert or replace; the stored rows by external id, each with whether it is new. Raises `TooLarge`.
+
+    Every writer takes rows in the order of their names, so that two who write the same documents wait for each other one way.
+    """
     owner = tenant_id()
     rows = [
         {**document, "language": document["language"] or chosen.language, "tenant_id": owner, "id": new_id()}
-        for document in documents
+        for document in sorted(documents, key=lambda each: each["external_id"])
     ]
     added = insert(TABLE).values(rows)
     statement = added.on_conflict_do_update(
@@ -80,10 +85,10 @@ def mark(session: Session, stored: Mapping[str, Mapping[str, Any]], chosen: Sear
 def embed_later() -> None:
     """Submit the job that embeds what is due.
 
-    What was written stays written if that fails: the documents stay due, for the tenant's next such job, and a search that
-    finds them waiting submits one too.
+    What was written stays written if that fails, also because the tenant has no job left: the documents stay due, for the
+    tenant's next such job, and a search that finds them waiting submits one too.
     """
     try:
         submit(tenancy(), of_this_request(NewJob("document.embed", {}, principal())))
-    except DBAPIError:
+    except (*DATABASE_AWAY, QuotaExceeded, PlanQuotaExceeded):
         log.warning("document.embedding_not_submitted", tenant_id=str(tenant_id()), exc_info=True)

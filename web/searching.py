@@ -43,8 +43,8 @@ def question_of(search_id: UUID) -> tuple[Question, list[SourceAnswer]]:
     return question, answers
 
 
-def wait_for(question: Question, *, looked: bool = False) -> None:
-    """Return when every source has answered, when the deadline has passed, or when nobody will answer any more.
+def wait_for(question: Question, *, looked: bool = False) -> searches.Whole | None:
+    """Return the answers when every source has answered, or None when the deadline has passed or nobody will answer any more.
 
     It waits for hints and looks now and then in case one was lost. With `looked`, there can be nothing to see yet.
     """
@@ -52,17 +52,17 @@ def wait_for(question: Question, *, looked: bool = False) -> None:
     with watcher().listening(question.search_id) as woken:
         while True:
             if not looked:
-                seen = searches.arrived(door, tenant_id(), question.search_id)
-                if seen is not None and seen[1] >= seen[0]:
-                    return
+                begun, whole = searches.whole(door, tenant_id(), question.search_id)
+                if whole is not None:
+                    return whole
                 if time.monotonic() >= look_at_job:
-                    if (seen is None or not seen[1]) and _has_failed(door, question.search_id):
-                        return
+                    if not begun and _has_failed(door, question.search_id):
+                        return None
                     look_at_job = time.monotonic() + JOB_SECONDS
             looked = False
             left = (question.deadline_at - datetime.now(UTC)).total_seconds()
             if left <= 0:
-                return
+                return None
             woken.wait(min(left, LOOK_SECONDS))
             woken.clear()
 

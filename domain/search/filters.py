@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,7 +46,7 @@ def fault_of_value(value: object) -> str | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        return None if math.isfinite(value) and abs(value) < 1e18 else "Must be a number below 10^18."
+        return None if abs(value) < 1e18 else "Must be a number below 10^18."
     return "Must be a text, a number or a truth value."
 
 
@@ -69,26 +68,29 @@ def parse(asked: Mapping[str, Any]) -> tuple[Filter, ...]:
 
     Raises `BadFilters`.
     """
+    asked_for = sum(len(each) if isinstance(each, Mapping) else 1 for each in asked.values())
+    if max(len(asked), asked_for) > MOST_FILTERS:
+        raise BadFilters({"_schema": [f"At most {MOST_FILTERS} conditions can be asked for at once."]})
     found: list[Filter] = []
     faults: dict[str, list[str]] = {}
     for name, condition in asked.items():
         operators = condition if isinstance(condition, Mapping) else {"eq": condition}
         fault = fault_of_field(name) or (None if operators else "Must name an operator.")
         for op, value in operators.items():
-            unknown = f"There is no operator {op!r}: use {', '.join(OPERATORS)}." if op not in OPERATORS else None
+            unknown = (
+                f"There is no operator {str(op)[:50]!r}: use {', '.join(OPERATORS)}." if op not in OPERATORS else None
+            )
             fault = fault or unknown or fault_of_filter(op, value)
             found.append(Filter(name, op, value))
         if fault:
             faults[str(name)[:50]] = [fault]
-    if len(found) > MOST_FILTERS:
-        faults.setdefault("", []).append(f"At most {MOST_FILTERS} conditions can be asked for at once.")
     if faults:
         raise BadFilters(faults)
     return tuple(found)
 
 
 class BadFilters(ValueError):
-    """`faults` are what is wrong, by field."""
+    """`faults` are what is wrong, by field, or under `_schema` with all of them together."""
 
     def __init__(self, faults: Mapping[str, Sequence[str]]):
         super().__init__("the filters are invalid")

@@ -26,7 +26,7 @@ _RAW = 8
 """Of a text that is too long, this many times what is kept is looked at: markup takes space and is taken away."""
 
 _TAG = re.compile(r"<[a-zA-Z/!?][^<>]*>?")
-_UNSEEN = re.compile("[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+")
+_UNSEEN = re.compile("[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+")
 """Control characters, those that turn the direction of writing or take no space, and halves of characters."""
 
 

@@ -31,6 +31,7 @@ MARK_DUE = text(
     f"""
 INSERT INTO document_embeddings (tenant_id, document_id, wanted_hash, due_at)
 SELECT d.tenant_id, d.id, sha256({CONTENT}), now() FROM documents d WHERE d.tenant_id = :tenant AND d.id = ANY(:ids)
+ ORDER BY d.id
 ON CONFLICT (tenant_id, document_id) DO UPDATE
    SET wanted_hash = excluded.wanted_hash, due_at = now(), claimed_by = NULL, error = NULL
  WHERE document_embeddings.wanted_hash <> excluded.wanted_hash OR document_embeddings.error IS NOT NULL

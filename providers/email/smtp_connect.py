@@ -43,9 +43,9 @@ class _Guarded(smtplib.SMTP):
         super().__init__(*args, **options)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:  # smtplib's own place to choose one
-        from providers.outbound.pinned import resolve
+        from providers.outbound.names import resolve
 
-        addresses = resolve(host, port)
+        addresses = resolve(host, port, timeout)
         # "https" asks for the rules of any public address; those of plain http would allow listed networks only.
         if any(is_refused(address, "https", self._allowed) for address in addresses):
             raise Permanent("The mail server has an address that may not be reached.", code="provider_misconfigured")

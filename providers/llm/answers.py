@@ -11,6 +11,8 @@ from providers.llm.failures import malformed
 
 T = TypeVar("T")
 
+LARGEST_SINGLE = 3.4e38
+
 
 class Answer:
     """A JSON object from `provider`. Every reader raises `Transient` if the value is not of its type."""
@@ -47,7 +49,7 @@ class Answer:
 
     def numbers(self, name: str) -> tuple[float, ...]:
         values = self._typed(name, list)
-        if not values or not all(isinstance(each, (int, float)) and not isinstance(each, bool) for each in values):
+        if not values or not all(map(_is_number, values)):
             raise self._malformed()
         return tuple(map(float, values))
 
@@ -68,3 +70,8 @@ class Answer:
 
     def _malformed(self) -> Transient:
         return malformed(self._provider)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a number of single precision can hold it, which a vector's are: NaN and the infinities are none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= LARGEST_SINGLE

@@ -15,7 +15,7 @@ import httpcore2
 from domain.destinations import is_refused
 from domain.errors import Permanent
 from providers.llm.base import Reach
-from providers.outbound.pinned import resolve
+from providers.outbound.names import resolve
 
 
 class Line(httpcore2.NetworkBackend):
@@ -48,7 +48,10 @@ class Line(httpcore2.NetworkBackend):
         """
         if not self._reach.judged:
             return _Stream(self._below.connect_tcp(host, port, self.left(timeout)), self)
-        addresses = resolve(host, port)
+        try:
+            addresses = resolve(host, port, self.left(timeout))
+        except TimeoutError:
+            raise httpcore2.ConnectTimeout from None
         if any(is_refused(address, self._scheme, self._reach.allowed) for address in addresses):
             raise Permanent("The base URL leads to an address that may not be reached.", code="address_refused")
         for number, address in enumerate(addresses, 1):

@@ -5,17 +5,16 @@ A timeout that begins anew with each byte lets a receiver hold a worker for hour
 
 from __future__ import annotations
 
-import socket
 import ssl
 import time
 from collections.abc import Iterable, Sequence
-from ipaddress import ip_address
 from typing import Any
 
 import httpcore2
 
-from domain.destinations import Address, Network, is_refused
+from domain.destinations import Network, is_refused
 from domain.errors import Transient
+from providers.outbound.names import resolve
 
 
 class PinnedBackend(httpcore2.NetworkBackend):
@@ -36,7 +35,10 @@ class PinnedBackend(httpcore2.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.NetworkStream:
         """Connect to the first address that answers; the name is not looked up again. Raises `Transient`."""
-        addresses = resolve(host, port)
+        try:
+            addresses = resolve(host, port, left(self._ends))
+        except TimeoutError:
+            raise httpcore2.ConnectTimeout from None
         if any(is_refused(address, self._scheme, self._allowed) for address in addresses):
             raise Transient("The name leads to an address that tenants may not reach.", code="address_refused")
         for number, address in enumerate(addresses, 1):
@@ -85,12 +87,3 @@ def left(ends: float) -> float:
     if seconds <= 0:
         raise httpcore2.ReadTimeout
     return seconds
-
-
-def resolve(host: str, port: int) -> list[Address]:
-    """Every address of the name, as the system knows them. Raises `Transient` (`name_not_resolved`)."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        raise Transient(f"The name {host} cannot be resolved.", code="name_not_resolved") from None
-    return [ip_address(entry[4][0]) for entry in dict.fromkeys(found)]

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 
 from sqlalchemy import text
 
-from domain.errors import JobError, UniqueKeyTaken
+from domain.errors import JobError, PlanQuotaExceeded, QuotaExceeded, UniqueKeyTaken
 from domain.search.filters import Filter, parse
-from domain.search.fusion import fuse
+from domain.search.fusion import Hit, fuse
 from domain.search.query import KEYWORD_ONLY, Found, Query, Unanswered
 from jobs.context import JobContext
 from jobs.submit import NewJob, submit
@@ -32,6 +32,9 @@ _WAITING = text(
     " FROM (SELECT due_at FROM document_embeddings WHERE tenant_id = :tenant AND due_at IS NOT NULL ORDER BY due_at LIMIT 1) AS x"
 )
 
+MISMATCH = "embedding_mismatch"
+"""The model gives the question a vector of another model or size than the documents have, as when another target serves it."""
+
 MODEL_SHARE = 0.6
 """Of the time until the deadline, what the model may take, so that words can still be looked for after a slow one."""
 
@@ -39,8 +42,8 @@ MODEL_SHARE = 0.6
 def find(context: JobContext, query: Query, deadline: datetime) -> Found:
     """The best documents for the question in the query's mode.
 
-    Without vectors, or when the model cannot be asked, words alone are looked for: the note `keyword_only` says so. In the
-    second case the answer is `degraded`. A search for meaning alone is then `skipped`, or an `error`.
+    Without vectors, or when the model cannot be asked or does not fit them, words alone are looked for: the note `keyword_only`
+    says so. In the latter cases the answer is `degraded`. A search for meaning alone is then `skipped`, or an `error`.
     """
     filters = parse(query.filters)
     if query.mode == "keyword":
@@ -68,19 +71,28 @@ def _by_meaning(
     """By the vector; in a hybrid search fused with what the words find."""
     wanted = max(WINDOW, query.wanted) if query.mode == "hybrid" else query.wanted
     notes: list[str] = []
+    hits: Sequence[Hit] = ()
+    degraded: str | None = None
     with reading(context, deadline) as session:
         waiting = session.execute(_WAITING, {"tenant": context.tenant_id}).one()
-        hits = semantic.nearest(session, context.tenant_id, vector, filters, wanted)
+        try:
+            hits = semantic.nearest(session, context.tenant_id, vector, filters, wanted)
+        except semantic.NotComparable:
+            degraded = None if waiting.some else MISMATCH
         if query.mode == "hybrid":
             found = keyword.match(session, context.tenant_id, query.text, filters, wanted)
             notes += _corrections(found)
             hits = [one.hit for one in fuse({"keyword": found.hits, "semantic": hits}, {}, query.wanted)]
+    if degraded and query.mode == "semantic":
+        raise Unanswered("error", degraded)
+    if degraded:
+        notes.append(KEYWORD_ONLY)
     if waiting.some:
         notes.append("embedding_incomplete")
     if waiting.long:
-        with suppress(UniqueKeyTaken):
+        with suppress(UniqueKeyTaken, QuotaExceeded, PlanQuotaExceeded):
             submit(context.tenancy, NewJob("document.embed", {}, context.principal, unique_key="overdue"))
-    return Found(hits, notes=tuple(notes))
+    return Found(hits, degraded, tuple(notes))
 
 
 def _corrections(found: keyword.Matches) -> list[str]:

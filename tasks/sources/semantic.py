@@ -25,6 +25,8 @@ SELECT count(*) FROM (
 """
 )
 
+_ANY = text("SELECT EXISTS (SELECT FROM document_embeddings WHERE tenant_id = :tenant AND embedding IS NOT NULL)")
+
 _LEFT = "SELECT d.id FROM documents d WHERE d.tenant_id = :tenant AND {condition} LIMIT :bound"
 
 # Strict order: the nearest come first, and the index is read on until enough of them fulfil the conditions.
@@ -49,11 +51,15 @@ class Vector:
         return f"[{','.join(map(repr, self.numbers))}]"
 
 
+class NotComparable(Exception):
+    """The tenant's documents have vectors, and none of the question's model and size."""
+
+
 def nearest(session: Session, tenant_id: UUID, vector: Vector, filters: Sequence[Filter], wanted: int) -> list[Hit]:
     """The `wanted` documents nearest to the vector by cosine that fulfil the filters.
 
     Few vectors are compared one by one: all of a small tenant, and those that filters leave of a large one, for of these an
-    index misses some. An index that ends before it has found enough is not believed.
+    index misses some. An index that ends before it has found enough is not believed. Raises `NotComparable`.
     """
     condition, parameters = conditions(filters, "d.metadata")
     parameters = {
@@ -61,6 +67,10 @@ def nearest(session: Session, tenant_id: UUID, vector: Vector, filters: Sequence
         "wanted": wanted, "bound": EXACT_BELOW,
     }  # fmt: skip
     known = session.scalar(_COUNT, parameters) or 0
+    if not known:
+        if session.scalar(_ANY, parameters):
+            raise NotComparable
+        return []
     if is_exact(known, len(vector.numbers)):
         return _compared(session, condition, parameters)
     if filters:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import LiteralString
 from uuid import UUID
 
+import psycopg
 from sqlalchemy.orm import Session as Transaction
 
 from domain.errors import NotFound
@@ -30,6 +31,8 @@ SELECT u.id, u.email, u.name FROM memberships m JOIN users u ON u.id = m.user_id
  ORDER BY starts_with(lower(u.name), lower((%(words)s::text[])[1])) DESC, u.name, u.id LIMIT %(limit)s
 """
 
+_LIMIT_TIME: LiteralString = "SELECT set_config('statement_timeout', %(milliseconds)s, true)"
+
 _TENANT: LiteralString = """
 SELECT t.id, t.name, t.tier, t.state, t.is_operator, t.version, t.created_at, t.settings ->> 'failure' AS failure
   FROM tenants t
@@ -49,10 +52,17 @@ def members(
     return platform.fetch(keyset(_MEMBER, "u.id", newest_first=newest_first), parameters, tenant_scope(tenant_id))
 
 
-def find_members(platform: Database, tenant_id: UUID, words: Sequence[str], limit: int) -> list[Row]:
-    """Members, by `id`, `email` and `name`, in whose name or address all the words stand, in any case; no words find nobody."""
+def find_members(platform: Database, tenant_id: UUID, words: Sequence[str], limit: int, seconds: float) -> list[Row]:
+    """Members, by `id`, `email` and `name`, in whose name or address all the words stand, in any case; no words find nobody.
+
+    Raises `TimeoutError` after so many `seconds`.
+    """
     parameters = {"tenant_id": tenant_id, "words": list(words), "limit": limit}
-    return platform.fetch(_FIND, parameters, tenant_scope(tenant_id))
+    bound = {"milliseconds": str(max(1, int(seconds * 1000)))}
+    try:
+        return platform.fetch_many([(_LIMIT_TIME, bound), (_FIND, parameters)], tenant_scope(tenant_id))[1]
+    except psycopg.errors.QueryCanceled:
+        raise TimeoutError("the members were not looked through in time") from None
 
 
 def member(platform: Database, tenant_id: UUID, user_id: UUID) -> Row:

@@ -31,7 +31,8 @@ ERRORS: dict[str, tuple[int, dict[str, str], Any]] = {
 @dataclass
 class LlmDouble:
     """`script` holds what happens to the next requests, one word each: `ok`, `cut` (breaks off after three words), `hold` (waits
-    for `released` after three words, or before it embeds), or one of `ERRORS`; then `ok`. `served` is its own count: input, cached and output tokens.
+    for `released` after three words, or before it embeds), `vector:` and the JSON of what each text is embedded as, or one of
+    `ERRORS`; then `ok`. `served` is its own count: input, cached and output tokens.
     """
 
     script: list[str] = field(default_factory=list)
@@ -75,7 +76,8 @@ def llm_double() -> Iterator[LlmDouble]:
             tokens = sum(len(text.split()) for text in body["input"])
             with double.lock:
                 double.served.append((tokens, 0, 0))
-            data = [{"index": n, "embedding": [float(len(text)), 1.0]} for n, text in enumerate(body["input"])]
+            said = json.loads(step.removeprefix("vector:")) if step.startswith("vector:") else None
+            data = [{"index": n, "embedding": said or [float(len(text)), 1.0]} for n, text in enumerate(body["input"])]
             answer = {"object": "list", "data": data[::-1], "model": body["model"]}
             self._json(200, {**answer, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}}, {})
 

@@ -96,6 +96,20 @@ def test_the_connection_goes_to_the_address_that_was_judged(
     assert httpserver.log[0][0].host == f"rebinding.example:{httpserver.port}"
 
 
+def test_a_name_whose_servers_do_not_answer_gets_no_more_time_than_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a resolver does for half a minute when the name's servers, which its owner chose, are silent."""
+    given_up = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: given_up.wait(120) and [])
+    try:
+        started = time.monotonic()
+        with pytest.raises(Transient) as late:
+            send("http://silent.example/", timeout=0.5)
+        assert time.monotonic() - started < 60
+    finally:
+        given_up.set()
+    assert late.value.job_code == "timeout"
+
+
 @contextmanager
 def server(talk: Callable[[socket.socket], None]) -> Iterator[int]:
     """A TCP server on loopback for one connection; yields its port."""

@@ -76,9 +76,11 @@ def put_document(document: dict[str, Any], external_id: str) -> Response:
         raise InvalidPayload("The document's name is invalid.", errors=(fault,))
     try:
         with tenancy().session(tenant_id()) as session:
-            _check_conditions(session, external_id)
+            _check_if_match(session, external_id)
             chosen = indexing(session)
             rows = put(session, [{**document, "external_id": external_id}], chosen)
+            if request.if_none_match.star_tag and not rows[external_id]["created"]:
+                raise PreconditionFailed("There is a document of this name already.")
             due = mark(session, rows, chosen)
     except TooLarge:
         raise InvalidPayload("The document is too large.", errors=(_too_large("/body"),)) from None
@@ -191,17 +193,14 @@ def _put_all(session: Session, items: Sequence[dict[str, Any]], chosen: SearchIn
     return stored
 
 
-def _check_conditions(session: Session, external_id: str) -> None:
-    """Raise `PreconditionFailed` unless what is there is what the request's headers say, and lock it."""
-    if "If-Match" not in request.headers and "If-None-Match" not in request.headers:
+def _check_if_match(session: Session, external_id: str) -> None:
+    """Raise `PreconditionFailed` unless the document is of the version in `If-Match`, and lock it."""
+    if "If-Match" not in request.headers:
         return
     version = session.scalar(select(TABLE.c.version).where(_named(external_id)).with_for_update())
-    if request.if_none_match.star_tag and version is not None:
-        raise PreconditionFailed("There is a document of this name already.")
-    if "If-Match" in request.headers:
-        if version is None:
-            raise PreconditionFailed("There is no document of this name.")
-        check_if_match(version)
+    if version is None:
+        raise PreconditionFailed("There is no document of this name.")
+    check_if_match(version)
 
 
 def _shown(document: Mapping[str, Any], status: int = 200) -> Response:

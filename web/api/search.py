@@ -10,7 +10,7 @@ from flask import Response, make_response, url_for
 from flask_smorest import Blueprint
 
 from domain.errors import FieldError, InvalidPayload
-from domain.search.sources import chosen
+from domain.search.sources import OWN, chosen
 from jobs import searches
 from jobs.payloads.search import SearchQuerySchema
 from models.tenant import Search
@@ -60,9 +60,9 @@ def create_search(query: dict[str, Any], shown: dict[str, Any]) -> Response:
     _refuse_unknown(query["sources"] or (), terms)
     submitted = searches.submit_search(tenancy(), new_job(searches.QUERY, query), chosen(query["sources"], terms))
     asynchronous = wants_async()
-    if not asynchronous:
-        wait_for(searches.asked(submitted.row, query, known).question, looked=submitted.created)
-    question, answers = question_of(submitted.id)
+    asked = searches.asked(submitted.row, query, known).question
+    whole = None if asynchronous else wait_for(asked, looked=submitted.created)
+    question, answers = whole or question_of(submitted.id)
     made = page(question, answers, limit=None, cursor=None, **shown)
     response = _shown(*made, 202 if asynchronous else 200)
     if asynchronous:
@@ -108,7 +108,11 @@ def _refuse_unknown(asked: Collection[str], terms: Mapping[str, Any]) -> None:
         if name not in terms
     ]
     if faults:
-        raise InvalidPayload("Some sources do not exist; GET /api/v1/search/sources lists yours.", errors=tuple(faults))
+        own = ", ".join(OWN)
+        raise InvalidPayload(
+            f"Some sources do not exist: there are {own}, and yours, which GET /api/v1/search/sources lists.",
+            errors=tuple(faults),
+        )
 
 
 def _shown(made: dict[str, Any], headers: dict[str, str], status: int = 200) -> Response:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,8 +16,9 @@ from pydantic import SecretStr
 from sqlalchemy import insert, select, text, update
 
 from domain.errors import Permanent, Transient
+from domain.identity.principals import Principal
 from domain.ids import new_id
-from domain.search.query import Query
+from domain.search.query import Query, Unanswered
 from jobs.context import JobContext
 from models.tenant import Document, DocumentEmbedding, SearchIndexing
 from models.tenant.documents import MARK_DUE
@@ -226,6 +231,58 @@ def test_documents_of_before_are_embedded_once_the_tenant_chooses_to(context: Jo
     assert reindex(context, {})["embedded"] == len(ids)
 
 
+def test_a_job_that_waits_to_write_one_vector_holds_no_later_document(
+    context: JobContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write of the API marks documents in the same order, so neither waits for the other in a circle, whatever the plan."""
+    open_session = JobContext.session
+
+    @contextmanager
+    def scanning(self: JobContext) -> Iterator[Any]:
+        with open_session(self) as session:
+            session.execute(text("SET LOCAL enable_indexscan = off; SET LOCAL enable_bitmapscan = off"))
+            yield session
+
+    ids = put(context, "a", "b")
+    indexing = SearchIndexing(generation=1, embeds=True)
+    _, texts = handlers._claim(context, indexing)
+    texts.sort(key=lambda each: each.content, reverse=True)
+    with context.session() as session:  # so that the first lies behind the second
+        session.execute(text("UPDATE document_embeddings SET error = error WHERE document_id = :id"), {"id": ids[0]})
+    made = {"provider": "test", "model": "m", "embeddings": [(2.0, 0.0), (1.0, 0.0)]}
+    lock = text("SELECT FROM document_embeddings WHERE document_id = :id FOR UPDATE NOWAIT")
+    blocked = text("SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))")
+
+    with ThreadPoolExecutor(1) as pool:
+        with context.session() as session:
+            session.execute(lock, {"id": ids[0]})
+            monkeypatch.setattr(JobContext, "session", scanning)
+            writing = pool.submit(handlers._write, context, indexing, texts, made)
+            deadline = time.monotonic() + 30
+            while not session.scalar(blocked):
+                session.execute(text("SELECT pg_stat_clear_snapshot()"))
+                assert time.monotonic() < deadline, "nobody waits"
+                time.sleep(0.01)
+            session.execute(lock, {"id": ids[1]})
+        writing.result(60)
+
+    assert state(context) == {"a": (1.0, False), "b": (2.0, False)}
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e39", f"1{'0' * 400}"])
+def test_vectors_that_hold_what_is_no_number_are_an_unreadable_answer(
+    context: JobContext, double: LlmDouble, number: str
+) -> None:
+    put(context, "a")
+    double.script = [f"vector:[{number}, 1.0]"]
+
+    with pytest.raises(Transient) as raised:
+        embed(context, {})
+
+    assert raised.value.job_code == "provider_malformed_response"
+    assert state(context) == {"a": (None, True)}
+
+
 def test_a_search_finds_by_meaning_what_has_been_embedded(context: JobContext, double: LlmDouble) -> None:
     put(context, "a", "bb")
     embed(context, {})
@@ -237,6 +294,39 @@ def test_a_search_finds_by_meaning_what_has_been_embedded(context: JobContext, d
     assert found.hits[0].id == "bb"
     assert {hit.id for hit in found.hits} == {"a", "bb"}
     assert (found.degraded, found.notes) == (None, ())
+
+
+def test_a_search_that_may_not_submit_the_job_of_what_waits_is_answered(context: JobContext, double: LlmDouble) -> None:
+    put(context, "a")
+    who = Principal("user:1", new_id(), context.tenant_id)
+    used_up = """INSERT INTO plan_allowances (tenant_id, code, period_start, period_end, quota, hard, used)
+                 VALUES (%(tenant)s, 'jobs', now() - interval '1 day', now() + interval '1 day', 0, true, 0)"""
+    context.tenancy.platform.fetch(used_up, {"tenant": context.tenant_id})
+    with context.session() as session:
+        session.execute(text("UPDATE document_embeddings SET due_at = now() - interval '1 hour'"))
+
+    soon = datetime.now(UTC) + timedelta(seconds=30)
+    found = source.find(replace(context, principal=who), Query(new_id(), "a", 10, "hybrid", {}), soon)
+
+    assert ([hit.id for hit in found.hits], found.notes) == (["a"], ("embedding_incomplete",))
+
+
+@pytest.mark.parametrize("vector", ["[1.0, 0.0, 0.0]", "[1.0]"])
+def test_a_question_whose_vector_is_of_another_size_leaves_the_words_and_says_so(
+    context: JobContext, double: LlmDouble, vector: str
+) -> None:
+    put(context, "harbour")
+    embed(context, {})
+    soon = datetime.now(UTC) + timedelta(seconds=30)
+    double.script = [f"vector:{vector}"] * 2
+
+    found = source.find(context, Query(new_id(), "harbour", 10, "hybrid", {}), soon)
+
+    assert [hit.id for hit in found.hits] == ["harbour"]
+    assert (found.degraded, found.notes) == ("embedding_mismatch", ("keyword_only",))
+    with pytest.raises(Unanswered) as raised:
+        source.find(context, Query(new_id(), "harbour", 10, "semantic", {}), soon)
+    assert (raised.value.status, raised.value.code) == ("error", "embedding_mismatch")
 
 
 def test_a_search_that_finds_documents_waiting_too_long_submits_their_job_once(

@@ -7,11 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 
+from config.settings import Settings
 from domain.ids import new_id
 from domain.search.query import Found, Query, Unanswered
 from domain.search.sources import OWN
+from domain.search.text import MOST_CLAUSES
 from jobs.context import JobContext
 from models.platform import Membership, User
 from models.tenant import Customer, Invoice, InvoiceLine, Message
@@ -132,7 +135,26 @@ def test_messages_of_the_tenant_alone_are_looked_through_and_only_the_newest(
     assert titles(ask(context, "messages", "harbour")) == ["new"]
 
 
-@pytest.mark.parametrize("source", ["documents", "messages", "invoices"])
+def test_members_are_looked_through_until_the_deadline_only(context: JobContext, settings: Settings) -> None:
+    with psycopg.connect(settings.owner_dsn) as holder:
+        holder.execute("LOCK TABLE memberships IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(Unanswered) as raised:
+            ask(context, "users", "ada", seconds=0.5)
+    assert (raised.value.status, raised.value.code) == ("timeout", None)
+
+
+def test_of_a_question_to_the_members_so_many_words_are_looked_for(
+    context: JobContext, engine_tenancy: Tenancy
+) -> None:
+    """Each word costs a look at each member, in the database that all tenants share."""
+    join(engine_tenancy, context.tenant_id, "Ada", f"{new_id()}@example.com")
+    parts = sorted({"example.com"[begin:end] for begin in range(11) for end in range(begin + 1, 12)})
+    known = ["ada", *parts[: MOST_CLAUSES - 1]]
+    assert titles(ask(context, "users", " ".join([*known, *known, "nobody"]))) == ["Ada"]
+    assert titles(ask(context, "users", " ".join([*known[:-1], *known[:-1], "nobody"]))) == []
+
+
+@pytest.mark.parametrize("source", ["documents", "messages", "invoices", "users"])
 def test_a_source_without_time_left_says_so(context: JobContext, source: str) -> None:
     with pytest.raises(Unanswered) as raised:
         ask(context, source, "harbour", seconds=-1)

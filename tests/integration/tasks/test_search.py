@@ -16,6 +16,7 @@ from domain.errors import Permanent
 from domain.identity.principals import Principal
 from domain.ids import new_id
 from domain.search.answer import Question, SourceAnswer, answer
+from jobs import searches
 from jobs.context import JobContext
 from jobs.payloads.search import SOURCES as PAYLOAD_SOURCES
 from jobs.queries import page
@@ -239,6 +240,24 @@ def test_a_source_that_fails_fails_alone(own_search: Callable[..., JobContext], 
     assert statuses(seen) == {"documents": "ok", "messages": "error"}
     assert (seen["partial"], [hit["id"] for hit in seen["hits"]]) == (True, ["one"])
     assert seen["sources"][1]["error"] == "source_failed"
+
+
+def test_whoever_waits_is_told_nothing_before_the_last_source(
+    search: Callable[..., JobContext], idle: JobContext
+) -> None:
+    put(idle, "one", "Invoice", "invoice")
+    context = search("invoice")
+
+    def seen() -> Any:
+        return searches.whole(context.tenancy, context.tenant_id, context.job_id)
+
+    first, last = children(context)
+    assert seen() == (False, None)
+    ask(*claim_context(context.tenancy, first, context.principal))
+    assert seen() == (True, None)
+    ask(*claim_context(context.tenancy, last, context.principal))
+
+    assert seen() == (True, searches.read(context.tenancy, context.tenant_id, context.job_id))
 
 
 def test_a_source_that_hangs_is_stopped_at_the_deadline(

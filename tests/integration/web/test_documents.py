@@ -67,6 +67,7 @@ def test_a_name_that_cannot_be_kept_is_refused(caller: Caller, name: str) -> Non
         ({**DOCUMENT, "title": "a\0b"}, "/title"),
         ({**DOCUMENT, "metadata": {"Kind": "memo"}}, "/metadata/Kind"),
         ({**DOCUMENT, "metadata": {"kind": ["memo"]}}, "/metadata/kind"),
+        ({**DOCUMENT, "metadata": {"year": 10**400}}, "/metadata/year"),
         ({**DOCUMENT, "metadata": {f"f{number}": 1 for number in range(51)}}, "/metadata"),
     ],
 )

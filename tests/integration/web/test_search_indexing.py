@@ -84,6 +84,23 @@ def test_choosing_it_embeds_what_is_there_and_every_change_from_then_on(
     assert counts(caller) == (2, 2, 0, 0)
 
 
+def test_a_tenant_without_a_job_left_writes_documents_and_searches_them(caller: Caller, engine: Tenancy) -> None:
+    """Their vectors wait; what was stored is not called refused."""
+    assert choose(caller).status_code == 200
+    used_up = """INSERT INTO plan_allowances (tenant_id, code, period_start, period_end, quota, hard, used)
+                 VALUES (%(tenant)s, 'jobs', now() - interval '1 day', now() + interval '1 day', 2, true, 0)"""
+    engine.platform.fetch(used_up, {"tenant": caller.tenant_id})
+    assert caller.put("/api/v1/search/documents/a", json=DOCUMENT).status_code == 201
+    assert search(caller, engine, q="harbour")[0]["total"] == 1
+
+    put = caller.put("/api/v1/search/documents/b", json={**DOCUMENT, "title": "Another harbour"})
+    bulk = caller.post("/api/v1/search/documents/bulk", json={"items": [{**DOCUMENT, "external_id": "c"}]})
+
+    assert (put.status_code, bulk.status_code, bulk.json["created"]) == (201, 200, 1)
+    assert counts(caller) == (3, 0, 3, 0)
+    assert code_of(caller.post("/api/v1/search", json={"q": "harbour"})) == (402, "plan_quota_exceeded")
+
+
 def test_another_model_is_a_job_that_embeds_everything_again(
     caller: Caller, engine: Tenancy, double: LlmDouble
 ) -> None:
@@ -192,10 +209,13 @@ def test_a_model_that_is_down_leaves_the_words_and_the_answer_is_partial(
     ("filters", "pointer"),
     [
         ({"year": {"like": "2%"}}, "/filters/year"), ({"Year": 1}, "/filters/Year"), ({"year": {"in": []}}, "/filters/year"),
-        ({"year') OR true --": 1}, "/filters/year') OR true --"),
+        ({"year') OR true --": 1}, "/filters/year') OR true --"), ({"year": 10**400}, "/filters/year"),
+        ({"year": {"gt": -(10**400)}}, "/filters/year"), ({f"Y{n}": 1 for n in range(20_000)}, "/filters"),
+        ({"year": {f"op{n}": 1 for n in range(20_000)}}, "/filters"), ({"year": {"x" * 100_000: 1}}, "/filters/year"),
     ],
 )  # fmt: skip
 def test_filters_that_are_none_are_refused(caller: Caller, filters: dict[str, Any], pointer: str) -> None:
     refused = caller.post("/api/v1/search", json={"q": "x", "filters": filters})
     assert code_of(refused) == (422, "invalid_payload")
     assert pointers_of(refused) == [pointer]
+    assert len(refused.data) < 2000

@@ -94,7 +94,7 @@ def test_a_scalar_alone_is_equality_and_several_operators_hold_together() -> Non
     [
         {"Kind": "x"}, {"a b": "x"}, {"a'); --": "x"}, {"x" * 51: 1}, {"kind": {"like": "%"}}, {"kind": {}}, {"kind": None},
         {"kind": {"in": "x"}}, {"kind": {"in": []}}, {"kind": {"in": list(range(MOST_VALUES + 1))}}, {"kind": {"exists": 1}},
-        {"kind": {"lt": True}}, {"kind": ["x"]}, {"kind": float("nan")}, {"kind": "\0"}, {"kind": "\ud800"}, {"kind": "x" * 501},
+        {"kind": {"lt": True}}, {"kind": ["x"]}, {"kind": float("nan")}, {"kind": 10**400}, {"kind": "\0"}, {"kind": "\ud800"}, {"kind": "x" * 501},
         {f"f{number}": 1 for number in range(MOST_FILTERS + 1)},
     ],
 )  # fmt: skip
