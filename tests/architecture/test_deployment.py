@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,23 @@ def test_every_variable_that_is_set_for_us_is_one_of_our_settings() -> None:
     in_the_image = set(re.findall(r"\b(NEXUS_[A-Z_]+)=", (ROOT / "deploy" / "Dockerfile").read_text()))
     assert in_the_image >= {"NEXUS_ENV", "NEXUS_HOME"}
     assert set(configuration["data"]) | (composed - OF_THE_SERVERS) | in_the_image <= known
+
+
+def test_the_image_runs_on_a_python_that_is_tested() -> None:
+    bases = re.findall(r"^FROM python:(\S+)-slim", (ROOT / "deploy" / "Dockerfile").read_text(), re.MULTILINE)
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    tested = workflow["jobs"]["test"]["strategy"]["matrix"]["python"]
+    assert len(bases) == 2
+    assert len(set(bases)) == 1
+    assert bases[0] in tested
+
+
+def test_the_image_holds_every_room_that_runs_and_none_that_only_develops() -> None:
+    left_out = {line.strip() for line in (ROOT / ".dockerignore").read_text().splitlines()}
+    rooms = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["root_packages"])
+    assert rooms.isdisjoint(left_out)
+    assert {"migrations", "requirements.lock", "pyproject.toml", "README.md"}.isdisjoint(left_out)
+    assert {"tests", "bench", "clients", ".env", ".git", ".venv", "var"} <= left_out
 
 
 def test_workers_get_longer_to_stop_than_they_take() -> None:
