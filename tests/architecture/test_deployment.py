@@ -239,7 +239,7 @@ def _most_connections(command: list[str]) -> int:
 
 def test_the_servers_that_come_along_give_the_connections_that_the_processes_may_ask_for() -> None:
     (server,) = [one for one in render(KUBERNETES / "overlays/small") if one["metadata"]["name"] == "postgres" and one["kind"] == "StatefulSet"]  # fmt: skip
-    sizes = {name: value for name, value in _configuration("overlays/small").items() if name not in {"NEXUS_ENV"}}
+    sizes = {name: value for name, value in _configuration("overlays/small").items() if name != "NEXUS_ENV"}
     assert needed(load(_env_file=None, **sizes)) <= _most_connections(containers(server)[0]["command"]) - 3
     assert needed(load(_env_file=None)) <= _most_connections(compose()["services"]["postgres"]["command"]) - 3
 

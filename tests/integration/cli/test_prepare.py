@@ -109,7 +109,11 @@ def test_a_new_object_store_gets_the_platforms_buckets_before_the_first_tenant_n
 
 
 def test_an_object_store_that_is_away_is_told_and_holds_up_nothing(
-    empty: Settings, new_store: str, monkeypatch: pytest.MonkeyPatch, cluster: Cluster, capsys: pytest.CaptureFixture[str]
+    empty: Settings,
+    new_store: str,
+    monkeypatch: pytest.MonkeyPatch,
+    cluster: Cluster,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("S3_ENDPOINT", "http://127.0.0.1:9")
 
