@@ -32,6 +32,7 @@ from tenancy.identity.signing_keys import ensure_signing_key
 from tenancy.masters import open_ring
 from tenancy.migrations import NewerSchema, upgrade
 from tenancy.provisioning import create_tenant
+from tenancy.recognition import refuse_other_keys
 from tenancy.recovery import mark
 from tenancy.recovery.reading import let_backups_read
 from tenancy.scopes import operator_scope, user_scope
@@ -83,6 +84,7 @@ def prepare(settings: Settings) -> Prepared:
     try:
         with alone(owner) as connection:
             mark.refuse_half_restored(owner)
+            refuse_other_keys(settings, owner)
             check_budget(settings, connection)
             make_accounts(connection, settings)
             notices = [*_upgrade_platform(owner), *_make_buckets(settings)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,3 +121,21 @@ def test_an_object_store_that_is_away_is_told_and_holds_up_nothing(
     assert main(["prepare"]) == 0
     assert "nexus: S3_BUCKET: The object store cannot be reached." in capsys.readouterr().err.splitlines()
     assert state_of_the_operators_tenant(cluster) == "provisioning"
+
+
+def test_the_keys_of_another_platform_are_one_line_and_change_nothing(
+    empty: Settings, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def accounts() -> list[tuple[str]]:
+        with psycopg.connect(cluster.postgres.superuser_dsn, dbname=DATABASE) as connection:
+            return connection.execute("SELECT rolname FROM pg_roles WHERE rolcanlogin ORDER BY 1").fetchall()
+
+    assert main(["prepare"]) == 0
+    before = accounts()
+    capsys.readouterr()
+    monkeypatch.setenv("NEXUS_MASTER_KEYS", f"k1:{base64.b64encode(bytes(range(32))).decode()}")
+
+    assert main(["prepare"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("nexus: NEXUS_MASTER_KEYS: they do not open what this platform has sealed")
+    assert accounts() == before
