@@ -68,6 +68,14 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(import_module(module), name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand as error:  # click suggests only commands that are loaded
+            raise click.exceptions.NoSuchCommand(error.command_name, possibilities=COMMANDS, ctx=ctx) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, help_line) for name, (_, help_line) in COMMANDS.items()])
@@ -96,9 +104,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         outcome: Any = nexus.main(
             args=None if arguments is None else list(arguments), prog_name="nexus", standalone_mode=False
         )
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
+    except click.ClickException as error:
+        return _complain(error.exit_code, _in_a_line(error))
     except click.Abort:
         return 130
     except CommandFailed as error:
@@ -117,6 +127,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 _KNOWN = frozenset({"SettingsError", "AlreadyRunning", "EmbeddedServiceError", "PlatformFailed"})
 """Errors with a message for the operator, by name: their modules are loaded only by the commands that raise them."""
+
+
+def _in_a_line(error: click.ClickException) -> str:
+    """What is wrong, and where to read on: click itself would print the usage over it, on four lines."""
+    said = " ".join(error.format_message().split())
+    if not isinstance(error, click.UsageError) or error.ctx is None:
+        return said
+    return f"{said} (see {error.ctx.command_path} --help)"
 
 
 def _complain(code: int, *problems: str) -> int:

@@ -85,8 +85,8 @@ def prepare_command(as_json: bool) -> None:
     check_servers(settings)
     prepared = prepare_platform(settings)
     administrator = prepared.administrator
-    if prepared.notice is not None:
-        click.echo(f"nexus: {prepared.notice}", err=True)
+    for notice in prepared.notices:
+        click.echo(f"nexus: {notice}", err=True)
     if as_json:
         click.echo(json.dumps(None if administrator is None else asdict(administrator)))
         return

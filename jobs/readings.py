@@ -118,16 +118,15 @@ class Reporter:
         if not taken and not more and now - self._seen < ALIVE_SECONDS:
             return
         used = sum(self._self.cpu_times()[:2])
-        taken[CPU_SECONDS.name, (self._process,)] = Reading(1, used - self._used)
-        self._used = used
+        told = {**taken, (CPU_SECONDS.name, (self._process,)): Reading(1, used - self._used)}
         gauges = [*counters.gauges(), (RESIDENT_BYTES.name, (self._process,), self._self.memory_info().rss)]
         live = {**self._facts, "gauges": json.dumps(gauges)}
         try:
-            self._platform.fetch_many([(_ADD, {"readings": _as_json(taken)}), (_LIVE, live), *more], RELAXED)
+            self._platform.fetch_many([(_ADD, {"readings": _as_json(told)}), (_LIVE, live), *more], RELAXED)
         except BaseException:
             counters.put_back(taken)
             raise
-        self._seen = now
+        self._seen, self._used = now, used
 
     def _run(self) -> None:
         while True:

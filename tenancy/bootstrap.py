@@ -19,10 +19,12 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError as SQLAlchemyOperationalError
 
 from config.settings import ENGINE_ROLE, WEB_ROLE, Settings, SettingsError
+from domain.errors import JobError
 from domain.identity.emails import normalise_email
 from domain.identity.passwords import hash_password
 from domain.ids import new_id
 from models.platform import Tenant, User
+from providers.storage.making import make_buckets
 from tenancy.budget import check_budget
 from tenancy.compatibility import misfits, newer
 from tenancy.database import Database
@@ -30,6 +32,7 @@ from tenancy.identity.signing_keys import ensure_signing_key
 from tenancy.masters import open_ring
 from tenancy.migrations import NewerSchema, upgrade
 from tenancy.provisioning import create_tenant
+from tenancy.recognition import refuse_other_keys
 from tenancy.recovery import mark
 from tenancy.recovery.reading import let_backups_read
 from tenancy.scopes import operator_scope, user_scope
@@ -62,14 +65,14 @@ class Administrator:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """`administrator` is None on a platform that had one. The operator tenant may still have to be provisioned. `notice` is what
-    an operator should know, in one line.
+    """`administrator` is None on a platform that had one. The operator tenant may still have to be provisioned. `notices` are what
+    an operator should know, a line each.
     """
 
     administrator: Administrator | None
     operator_tenant_id: UUID
     operator_owner_id: UUID
-    notice: str | None = None
+    notices: tuple[str, ...] = ()
 
 
 def prepare(settings: Settings) -> Prepared:
@@ -81,13 +84,14 @@ def prepare(settings: Settings) -> Prepared:
     try:
         with alone(owner) as connection:
             mark.refuse_half_restored(owner)
+            refuse_other_keys(settings, owner)
             check_budget(settings, connection)
             make_accounts(connection, settings)
-            notice = _upgrade_platform(owner)
+            notices = [*_upgrade_platform(owner), *_make_buckets(settings)]
             let_backups_read(connection)
             ensure_template(connection, settings)
             ensure_pool(connection, settings)
-        return replace(_ensure_administrator(settings), notice=notice)
+        return replace(_ensure_administrator(settings), notices=tuple(notices))
     except psycopg.errors.InsufficientPrivilege as error:
         raise SettingsError(f"DATABASE_URL: the account may not prepare the server: {_first_line(error)}") from None
     except (psycopg.OperationalError, SQLAlchemyOperationalError) as error:
@@ -96,7 +100,7 @@ def prepare(settings: Settings) -> Prepared:
         owner.dispose()
 
 
-def _upgrade_platform(owner: Database) -> str | None:
+def _upgrade_platform(owner: Database) -> list[str]:
     """To this version's schema. One that a newer version has migrated is left as it is and served, if that can be.
 
     Raises `SettingsError` if it cannot.
@@ -106,10 +110,19 @@ def _upgrade_platform(owner: Database) -> str | None:
     except NewerSchema as error:
         if found := misfits(owner):
             raise SettingsError(newer(error.revision, found[0])) from None
-        return (
+        return [
             f"the platform's schema is at {error.revision}, of a newer version than this one, which serves it as it is"
-        )
-    return None
+        ]
+    return []
+
+
+def _make_buckets(settings: Settings) -> list[str]:
+    """A new object store has no bucket. One that is away, or where we may make none, is told and keeps nothing from starting."""
+    try:
+        make_buckets(settings)
+    except JobError as error:
+        return [f"S3_BUCKET: {error.detail}"]
+    return []
 
 
 def ensure_template(connection: psycopg.Connection[Any], settings: Settings) -> None:

@@ -13,12 +13,12 @@ from flask import Flask, Response, current_app, g, request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from config.telemetry.measures import HTTP_REQUESTS, HTTP_SECONDS
 from tenancy.access import Tenancy
 from web.auth import public
 from web.engine_metrics import EngineCollector
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that puts what a process counts into files, which `MultiProcessCollector` adds up."""
 
@@ -31,10 +31,9 @@ def register(app: Flask, tenancy: Tenancy) -> None:
     if SHARED in os.environ:
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         own = None
-    labels = ("route", "method", "status")
-    requests = Counter("nexus_http_requests", "Requests answered", labels, registry=own)
+    requests = Counter(HTTP_REQUESTS.name, HTTP_REQUESTS.text, HTTP_REQUESTS.labels, registry=own)
     seconds = Histogram(
-        "nexus_http_request_seconds", "Time to the head of the answer", labels[:2], buckets=BUCKETS, registry=own
+        HTTP_SECONDS.name, HTTP_SECONDS.text, HTTP_SECONDS.labels, buckets=HTTP_SECONDS.buckets, registry=own
     )
     app.extensions["nexus.metrics"] = registry
 

@@ -23,13 +23,13 @@ from config.logging import configure
 from config.settings import current
 from jobs.kinds import KINDS
 from jobs.transport import celery_app
-from workers import registration, runtime, shutdown, task_events, telemetry, ticks
+from workers import registration, runtime, shutdown, start, task_events, telemetry, ticks
 from workers.consumer import OneAhead
 from workers.execution import JobsFailed, parse_items, run_message
 from workers.pulse import Held
 
 tasks.load()
-app: Celery = celery_app(current(), "workers.results:JobRowBackend")
+app: Celery = celery_app(start.settings(), "workers.results:JobRowBackend")
 
 
 def _register(name: str) -> None:
@@ -69,7 +69,7 @@ def _configure_logging(**_: Any) -> None:
 
 @worker_init.connect
 def _refuse_wrong_accounts(**_: Any) -> None:
-    runtime.runtime().tenancy.check()
+    start.check(runtime.runtime().tenancy)
     telemetry.begin(current(), _name)
 
 

@@ -8,14 +8,15 @@ from celery import Celery
 from celery.signals import setup_logging
 
 from config.logging import configure
-from config.settings import current
 from jobs.transport import celery_app
+from workers import start
 from workers.schedule import schedule
 
-app: Celery = celery_app(current())
-schedule(app, current())
+settings = start.settings()
+app: Celery = celery_app(settings)
+schedule(app, settings)
 
 
 @setup_logging.connect
 def _configure_logging(**_: Any) -> None:
-    configure(current(), "beat")
+    configure(settings, "beat")

@@ -23,7 +23,7 @@ from sqlalchemy.exc import OperationalError
 
 import tasks
 from config.logging import configure
-from config.settings import Settings, SettingsError, current
+from config.settings import Settings
 from config.telemetry.counters import count, observe
 from config.telemetry.measures import DISPATCHED, ROUND_SECONDS, UNSENT
 from domain.jobs.steadiness import Steady
@@ -36,7 +36,7 @@ from jobs.publisher import Publisher
 from jobs.runtimes import Usage, means, usage_since
 from jobs.transport import celery_app
 from tenancy.access import Tenancy
-from workers import telemetry, tracing
+from workers import start, telemetry, tracing
 from workers.chores import Every, chores
 
 LOCK: LiteralString = "SELECT pg_try_advisory_lock(hashtext('nexus dispatcher')) AS held"
@@ -171,16 +171,12 @@ def lead(settings: Settings, tenancy: Tenancy, stopped: threading.Event, wake: t
 
 def main() -> int:
     """Run until SIGTERM or SIGINT; a database that goes away is waited for."""
-    try:
-        settings = current()
-        configure(settings, "dispatcher")
-        tasks.load()  # so that the relay knows the subscribers
-        tenancy = Tenancy(settings, "engine")
-        tenancy.check()
-        telemetry.begin(settings, "dispatcher")
-    except SettingsError as error:
-        print(*error.problems, sep="\n", file=sys.stderr)
-        return 2
+    settings = start.settings()
+    configure(settings, "dispatcher")
+    tasks.load()  # so that the relay knows the subscribers
+    tenancy = Tenancy(settings, "engine")
+    start.check(tenancy)
+    telemetry.begin(settings, "dispatcher")
     stopped, wake = threading.Event(), threading.Event()
 
     def stop(*_: object) -> None:

@@ -58,7 +58,9 @@ def _here() -> Iterator[Finding]:
         yield from servers.look(settings)
     running = local_url(home)
     if running is None:
-        yield odd("platform", f"does not run on {home}", "start it with `nexus up`")
+        yield odd(
+            "platform", f"no `nexus up` runs on {home}", "start it; or name what runs elsewhere: nexus doctor --url URL"
+        )
     else:
         yield from platform.look(running)
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cli.doctor.findings import Finding, bad, good, odd
 from cli.embedded.preflight import address_problem, database_problem
 from config.settings import Settings, SettingsError
+
+if TYPE_CHECKING:  # the data layer is loaded when there is a database to look at
+    from tenancy.database import Database
 
 LATE_SECONDS = 2.0
 """A clock that differs by more makes schedules fire early or late, and tokens expire on the way."""
@@ -58,7 +61,7 @@ def _postgres(settings: Settings) -> Iterator[Finding]:
         between = (before + time.time()) / 2
         revision = _revision(connection)
     yield from _server(row, row["clock"] - between)
-    yield _schema(revision)
+    yield from _platform(settings, revision)
     if revision is not None:
         yield from _accounts(settings)
 
@@ -97,43 +100,81 @@ def _revision(connection: Any) -> str | None:
     return None if row is None else str(row["version_num"])
 
 
-def _schema(revision: str | None) -> Finding:
+def _platform(settings: Settings, revision: str | None) -> Iterator[Finding]:
+    """What stands in the database: its schema beside this version's, a restore that did not end, whose keys sealed it."""
+    from tenancy.database import Database
+    from tenancy.recognition import refuse_other_keys
+    from tenancy.recovery.mark import refuse_half_restored
+
+    owner = Database(settings.owner_dsn, pool_size=1, application_name="nexus doctor")
+    try:
+        yield _schema(owner, revision)
+        try:
+            refuse_half_restored(owner)
+        except SettingsError as error:
+            yield _told(error, "let `nexus restore` come to its end")
+        if settings.master_keys is not None:
+            try:
+                refuse_other_keys(settings, owner)
+                yield good("NEXUS_MASTER_KEYS", "open what the platform has sealed")
+            except SettingsError as error:
+                yield _told(
+                    error, "take them from where they are kept apart from the database; nothing else opens its data"
+                )
+    finally:
+        owner.dispose()
+
+
+def _told(error: SettingsError, advice: str) -> Finding:
+    name, _, rest = error.problems[0].partition(": ")
+    return bad(name, rest, advice)
+
+
+def _schema(owner: Database, revision: str | None) -> Finding:
+    from tenancy.compatibility import misfits
     from tenancy.migrations import revisions
 
     known = revisions("platform")
     if revision is None:
         return odd("schema", "the database is empty", "run `nexus prepare` (`nexus up` does)")
-    if revision not in known:
+    found = misfits(owner)
+    if revision not in known and found:
         return bad(
             "schema",
-            f"is at {revision}, which this version does not know: it is newer",
-            "install the newer version again, or restore a backup",
+            f"is at {revision}, of a newer version, and {found[0]} for this one",
+            "install the newer version again, or restore a backup (docs/operations/upgrading.md)",
         )
-    if revision != known[0]:
+    if revision not in known:
         return odd(
             "schema",
-            f"is at {revision}, and this version knows {known[0]}",
-            "run `nexus prepare` (`nexus up` does)",
+            f"is at {revision}, of a newer version than this one, which serves it as it is",
+            "go on with the upgrade when what kept it is mended (docs/operations/upgrading.md)",
         )
+    if found:
+        return bad("schema", f"is at {revision}, and this version needs {known[0]}", "run `nexus prepare`")
+    if revision != known[0]:
+        return odd("schema", f"is at {revision}, and this version knows {known[0]}", "run `nexus prepare`")
     return good("schema", revision)
 
 
 def _accounts(settings: Settings) -> Iterator[Finding]:
+    import psycopg
     from sqlalchemy.exc import SQLAlchemyError
 
     from tenancy.access import Tenancy
+    from tenancy.guard import refuse_privileges
 
     for door, variable in (("web", "DATABASE_WEB_URL"), ("engine", "DATABASE_ENGINE_URL")):
         tenancy = Tenancy(settings, door)  # type: ignore[arg-type]  # the two words that it knows
         try:
-            tenancy.check()
+            refuse_privileges(tenancy.platform, variable)
         except SettingsError as error:
             yield bad(variable, error.problems[0], "use an application role: leave it unset, or see docs/isolation.md")
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, psycopg.Error) as error:
             yield bad(
                 variable,
                 f"cannot log in: {str(error).splitlines()[0]}",
-                "run `nexus prepare`, which makes the accounts",
+                "run `nexus prepare`, which makes the accounts; if it did, NEXUS_MASTER_KEYS were others then",
             )
         else:
             yield good(variable, "is bound by row-level security")

@@ -65,15 +65,26 @@ def kinds() -> str:
 
 
 def errors() -> str:
-    """Every code that an answer can carry."""
+    """Every code that an answer can carry, and every code that a job can fail with."""
+    import job_errors
+
     from web.errors import CODES
 
     rows = [(f"`{code}`", each.status, each.title) for code, each in CODES.items()]
+    failures = [
+        (f"`{code}`", " or ".join(sorted(each.then)), each.says)
+        for code, each in sorted(job_errors.codes(ROOT).items())
+    ]
     return (
         "# Error codes\n\n"
         + HEAD
-        + "Answers that are errors are `application/problem+json` (RFC 9457) with one of these as `code`. Codes do not change.\n\n"
+        + "Codes do not change.\n\n## Of answers\n\n"
+        + "Answers that are errors are `application/problem+json` (RFC 9457) with one of these as `code`.\n\n"
         + _table(("code", "status", "title"), rows)
+        + "\n## Of jobs\n\n"
+        + "A job that failed, or is retrying, has one of these as `error.code`; the series `nexus_failed_attempts_total` and"
+        " `nexus_provider_calls_total` count by them. `retryable` says what becomes of the job.\n\n"
+        + _table(("code", "the job is", "as in"), failures)
     )
 
 
@@ -86,6 +97,30 @@ def events() -> str:
         + HEAD
         + _table(("event", "when"), [(f"`{name}`", text) for name, text in sorted(EVENTS.items())])
     )
+
+
+def metrics() -> str:
+    """Every series of `/metrics`, by who counts it."""
+    from config.telemetry import measures
+
+    groups = (
+        ("Of the platform, as its database shows it", measures.READ),
+        ("Of all processes, added up", measures.MEASURES),
+        ("Of the web process that is asked", measures.REQUESTS),
+        ("Of each tenant, only with `NEXUS_METRICS=tenants`", measures.BY_TENANT),
+    )
+    text = (
+        "# Metrics\n\n"
+        + HEAD
+        + "Several web instances tell the same of the first two groups: take `max` over them. Those of requests are each instance's own: take `sum`.\n"
+    )
+    for title, group in groups:
+        rows = [
+            (f"`{each.series}`", each.kind, ", ".join(f"`{label}`" for label in each.labels), each.text)
+            for each in sorted(group.values(), key=lambda each: each.name)
+        ]
+        text += f"\n## {title}\n\n" + _table(("series", "type", "labels", "what it tells"), rows)
+    return text
 
 
 def commands() -> str:
@@ -102,7 +137,7 @@ def commands() -> str:
 
 
 PAGES: dict[str, Callable[[], str]] = {
-    "settings": settings, "kinds": kinds, "errors": errors, "events": events, "commands": commands,
+    "settings": settings, "kinds": kinds, "errors": errors, "events": events, "metrics": metrics, "commands": commands,
 }  # fmt: skip
 
 

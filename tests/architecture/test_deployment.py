@@ -6,6 +6,9 @@ import configparser
 import json
 import re
 import shlex
+import shutil
+import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,14 +20,15 @@ import yaml
 from check_jsonschema.builtin_schemas import get_builtin_schema
 from prometheus_client.parser import text_string_to_metric_families
 
-from config.settings import Settings
+from config.settings import Settings, load
 from config.telemetry import counters
 from config.telemetry.measures import MEASURES
+from domain.connections import needed
 from jobs.readings import Reporter
 from jobs.runtimes import Observed, observe
 from tenancy.access import Tenancy
 from tests.architecture.rendering import containers, render
-from web.app import create_app
+from web.app import create_app, description
 from workers.chores import _say_who_leads
 
 ROOT = Path(__file__).parents[2]
@@ -81,6 +85,17 @@ def test_every_manifest_is_one_that_kubernetes_takes(flavour: str) -> None:
     assert len(manifests) > 10
     for manifest in manifests:
         kubernetes_validate.validate(manifest, "1.33", strict=True)
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="there is no kubectl here")
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_our_rendering_is_kustomizes_own(flavour: str) -> None:
+    command = ["kubectl", "kustomize", str(KUBERNETES / flavour)]
+    told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    theirs = {(one["kind"], one["metadata"]["name"]): one for one in yaml.safe_load_all(told)}
+    for one in theirs.values():
+        assert one["metadata"].pop("namespace", "nexus") == "nexus"
+    assert {(one["kind"], one["metadata"]["name"]): one for one in render(KUBERNETES / flavour)} == theirs
 
 
 def test_a_manifest_with_a_wrong_word_is_found() -> None:
@@ -146,6 +161,23 @@ def test_every_variable_that_is_set_for_us_is_one_of_our_settings() -> None:
     assert set(configuration["data"]) | (composed - OF_THE_SERVERS) | in_the_image <= known
 
 
+def test_the_image_runs_on_a_python_that_is_tested() -> None:
+    bases = re.findall(r"^FROM python:(\S+)-slim", (ROOT / "deploy" / "Dockerfile").read_text(), re.MULTILINE)
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    tested = workflow["jobs"]["test"]["strategy"]["matrix"]["python"]
+    assert len(bases) == 2
+    assert len(set(bases)) == 1
+    assert bases[0] in tested
+
+
+def test_the_image_holds_every_room_that_runs_and_none_that_only_develops() -> None:
+    left_out = {line.strip() for line in (ROOT / ".dockerignore").read_text().splitlines()}
+    rooms = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["root_packages"])
+    assert rooms.isdisjoint(left_out)
+    assert {"migrations", "requirements.lock", "pyproject.toml", "README.md"}.isdisjoint(left_out)
+    assert {"tests", "bench", "clients", ".env", ".git", ".venv", "var"} <= left_out
+
+
 def test_workers_get_longer_to_stop_than_they_take() -> None:
     longest = Settings.model_fields["worker_stop_seconds"].default
     for name in ("worker-io", "worker-cpu", "web"):
@@ -163,6 +195,84 @@ def test_workers_follow_a_metric_that_exists(metrics: set[str]) -> None:
         served = container["command"][container["command"].index("-Q") + 1]
         assert metric["name"] in metrics
         assert metric["selector"]["matchExpressions"][0]["values"] == served.split(",")
+
+
+def test_how_many_pods_there_are_is_said_by_the_autoscaler_alone() -> None:
+    rendered = render(KUBERNETES / "overlays/cloud")
+    scaled = {one["spec"]["scaleTargetRef"]["name"] for one in rendered if one["kind"] == "HorizontalPodAutoscaler"}
+    said = {one["metadata"]["name"] for one in rendered if one["kind"] == "Deployment" and "replicas" in one["spec"]}
+    assert scaled.isdisjoint(said)
+    assert scaled | said == PROCESSES
+
+
+def test_pods_are_spread_among_those_of_their_own_name() -> None:
+    spread = [one["spec"]["template"] for one in render(KUBERNETES / "overlays/cloud")
+              if one["kind"] == "Deployment" and "topologySpreadConstraints" in one["spec"]["template"]["spec"]]  # fmt: skip
+    assert len(spread) == 4
+    for template in spread:
+        (constraint,) = template["spec"]["topologySpreadConstraints"]
+        counted = {each["key"] for each in constraint["labelSelector"]["matchExpressions"]}
+        assert counted == set(constraint["matchLabelKeys"]) == {"app.kubernetes.io/name"}
+        assert counted <= set(template["metadata"]["labels"])
+
+
+def test_what_a_small_platform_stores_outlives_its_pods_and_is_seen_by_all_of_them() -> None:
+    rendered = render(KUBERNETES / "overlays/small")
+    (claim,) = [one["metadata"]["name"] for one in rendered if one["kind"] == "PersistentVolumeClaim"]
+    for manifest in (one for one in rendered if one["kind"] in {"Deployment", "Job"}):
+        homes = [each for each in manifest["spec"]["template"]["spec"]["volumes"] if each["name"] == "home"]
+        assert homes == [{"name": "home", "persistentVolumeClaim": {"claimName": claim}}], manifest["metadata"]["name"]
+        (mount,) = [each for each in containers(manifest)[0]["volumeMounts"] if each["name"] == "home"]
+        assert mount["mountPath"] == _configuration("overlays/small")["NEXUS_HOME"]
+
+
+def _configuration(flavour: str) -> dict[str, str]:
+    (found,) = [one["data"] for one in render(KUBERNETES / flavour) if one["kind"] == "ConfigMap"]
+    data: dict[str, str] = found
+    return data
+
+
+def _most_connections(command: list[str]) -> int:
+    (found,) = [int(part.partition("=")[2]) for part in command if part.startswith("max_connections=")]
+    return found
+
+
+def test_the_servers_that_come_along_give_the_connections_that_the_processes_may_ask_for() -> None:
+    (server,) = [one for one in render(KUBERNETES / "overlays/small") if one["metadata"]["name"] == "postgres" and one["kind"] == "StatefulSet"]  # fmt: skip
+    sizes = {name: value for name, value in _configuration("overlays/small").items() if name != "NEXUS_ENV"}
+    assert needed(load(_env_file=None, **sizes)) <= _most_connections(containers(server)[0]["command"]) - 3
+    assert needed(load(_env_file=None)) <= _most_connections(compose()["services"]["postgres"]["command"]) - 3
+
+
+def test_a_pool_is_as_large_as_the_budget_reckons() -> None:
+    for flavour, default in (("base", "2"), ("overlays/small", "2")):
+        (container,) = containers(workload(flavour, "worker-cpu"))
+        reckoned = _configuration(flavour).get("NEXUS_WORKER_CPU_CONCURRENCY", default)
+        assert f"--concurrency={reckoned}" in container["command"]
+
+
+def test_probes_ask_what_is_served() -> None:
+    (web,) = containers(workload("base", "web"))
+    served = set(description()["paths"])
+    asked = {web[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")}
+    assert asked == {"/health", "/health/ready"} <= served
+    (flower,) = containers(workload("base", "flower"))
+    assert {flower[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe")} == {"/healthcheck"}
+
+
+def test_a_pod_of_web_has_time_to_be_forgotten_and_to_finish_what_it_holds() -> None:
+    pod = workload("base", "web")["spec"]["template"]["spec"]
+    pause = int(pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
+    graceful = int(re.findall(r"^graceful_timeout = (\d+)", (ROOT / "web/gunicorn.py").read_text(), re.MULTILINE)[0])
+    assert pod["terminationGracePeriodSeconds"] >= pause + graceful
+
+
+def test_the_compose_file_names_at_its_head_every_secret_that_it_needs() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    head = "".join(line for line in text.splitlines(keepends=True) if line.startswith("#"))
+    asked = set(re.findall(r"\$\{([A-Z_]+):\?", text))
+    assert len(asked) == 4
+    assert [name for name in asked if name not in head] == []
 
 
 def expressions() -> list[tuple[str, str]]:

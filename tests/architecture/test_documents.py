@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from config.telemetry.measures import BY_TENANT, MEASURES, READ, REQUESTS
 from tests.documents.blocks import KEYED, NOT_RUN, ROOT, WORDS, Block, blocks, pages
 from tests.documents.checks import unknown_command, wrong_commands, wrong_imports, wrong_json, wrong_requests
 from tests.documents.copies import edited
@@ -14,6 +15,9 @@ from web.app import description
 
 OTHER_VARIABLES = {"NEXUS_URL", "NEXUS_API_KEY", "NEXUS_PASSWORD", "NEXUS_CODE", "NEXUS_WEBHOOK_SECRET"}
 """Of the command line, and of a receiver's own program."""
+
+NOT_SERIES = {"nexus_web", "nexus_engine", "nexus_owner", "nexus_client", "nexus_platform"}
+"""Roles, a package and a database whose names begin as those of series do."""
 
 ALL = [block for page in pages() for block in blocks(page)]
 DRAWN = re.compile(r"^\s*(curl|nexus|make|POST|GET|PUT|pip|import|from) ", re.MULTILINE)
@@ -109,6 +113,13 @@ def test_variables_that_are_named_exist(page: str) -> None:
     }
     named = set(re.findall(r"\b((?:NEXUS|FLOWER|DATABASE)_[A-Z0-9_]*[A-Z0-9])\b", (ROOT / page).read_text()))
     assert named - known == set()
+
+
+@pytest.mark.parametrize("page", pages())
+def test_series_that_are_named_exist(page: str) -> None:
+    known = {each.series for group in (READ, MEASURES, REQUESTS, BY_TENANT) for each in group.values()}
+    named = set(re.findall(r"`(nexus_[a-z_]+[a-z])(?:\{[^`]*)?`", (ROOT / page).read_text()))
+    assert named - known - NOT_SERIES == set()
 
 
 @pytest.mark.parametrize("page", sorted({block.page for block in marked("file")}))

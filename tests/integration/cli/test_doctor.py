@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 from collections.abc import Iterator
@@ -67,12 +68,27 @@ def test_a_database_that_is_a_version_ahead_or_behind_is_told(healthy: Settings,
 
     at("9999_tomorrow")
     code, found = doctor()
+    assert (code, found["schema"]["level"]) == (0, "odd")
+    assert "serves it as it is" in found["schema"]["detail"]
+    with psycopg.connect(cluster.postgres.superuser_dsn, dbname=DATABASE, autocommit=True) as connection:
+        connection.execute("ALTER TABLE users RENAME COLUMN name TO full_name")
+        code, found = doctor()
+        connection.execute("ALTER TABLE users RENAME COLUMN full_name TO name")
     assert (code, found["schema"]["level"]) == (2, "bad")
-    assert "newer" in found["schema"]["detail"]
+    assert "users.name is not there" in found["schema"]["detail"]
     at("0001")
     code, found = doctor()
     assert (code, found["schema"]["level"]) == (0, "odd")
     assert "nexus prepare" in found["schema"]["advice"]
+
+
+def test_master_keys_of_another_platform_are_told(
+    healthy: Settings, doctor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEXUS_MASTER_KEYS", f"k1:{base64.b64encode(bytes(range(32))).decode()}")
+    code, found = doctor()
+    assert (code, found["NEXUS_MASTER_KEYS"]["level"]) == (2, "bad")
+    assert (found["DATABASE_WEB_URL"]["level"], found["DATABASE_ENGINE_URL"]["level"]) == ("bad", "bad")
 
 
 def test_an_account_that_policies_do_not_bind_is_told(

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from uuid import UUID
 
+import psutil
 import pytest
 
 from config.settings import Settings
 from config.telemetry import counters
 from config.telemetry.counters import Reading
-from config.telemetry.measures import CIRCUITS_OPEN, PROVIDER_CALLS, PROVIDER_SECONDS, RESIDENT_BYTES
+from config.telemetry.measures import CIRCUITS_OPEN, CPU_SECONDS, PROVIDER_CALLS, PROVIDER_SECONDS, RESIDENT_BYTES
 from domain.ids import new_id
 from jobs.budget_standings import note
 from jobs.figures import figures
@@ -71,6 +72,19 @@ def test_processes_that_write_at_once_neither_lose_nor_block(engine_tenancy: Ten
     Reporter(engine_tenancy.platform, NAME).write(0.0)
     found = figures(engine_tenancy.platform, by_tenant=False).readings
     assert sum(each.total for (_, labels), each in found.items() if labels[0] == NAME and len(labels) == 3) == 400
+
+
+def test_an_outage_of_the_database_loses_no_processor_time(settings: Settings, engine_tenancy: Tenancy) -> None:
+    away = Database(settings.engine_dsn.replace("/nexus_test", "/nexus_nowhere"), pool_size=1, application_name="test")
+    used = sum(psutil.Process().cpu_times()[:2])
+    reporter = Reporter(away, NAME)
+    with pytest.raises(Exception, match="nexus_nowhere"):
+        reporter.write(time.monotonic())
+    away.dispose()
+    reporter._platform = engine_tenancy.platform
+    reporter.write(time.monotonic())
+    told = figures(engine_tenancy.platform, by_tenant=False).readings[CPU_SECONDS.name, (NAME,)].total
+    assert told >= used > 0
 
 
 def test_an_outage_of_the_database_loses_no_count(settings: Settings, engine_tenancy: Tenancy) -> None:

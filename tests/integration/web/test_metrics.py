@@ -22,7 +22,15 @@ from bench.engine import environment_of, until
 from cli.processes import free_port
 from config.settings import Settings
 from config.telemetry import counters
-from config.telemetry.measures import MEASURES, PROVIDER_CALLS, PROVIDER_SECONDS
+from config.telemetry.measures import (
+    BY_TENANT,
+    LEADER_AGE,
+    MEASURES,
+    PROVIDER_CALLS,
+    PROVIDER_SECONDS,
+    READ,
+    REQUESTS,
+)
 from jobs.readings import Reporter
 from jobs.runtimes import Observed, observe
 from tenancy.access import Tenancy
@@ -62,6 +70,19 @@ def test_every_declared_measure_is_told_with_its_meaning(client: FlaskClient) ->
         assert f"# HELP {name} {measure.text}" in text
         assert f"# TYPE {name} {measure.kind}" in text
     assert "nexus_unsent_jobs_total 0.0" in text
+
+
+def test_what_is_told_is_what_is_declared_and_nothing_else(app_with: Callable[..., Flask]) -> None:
+    text = app_with(metrics="tenants").test_client().get("/metrics").text
+    told = {
+        name: kind
+        for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE)
+        if not name.endswith("_created")
+    }
+    declared = {
+        each.series: each.kind for each in (*READ.values(), *MEASURES.values(), *REQUESTS.values(), *BY_TENANT.values())
+    }
+    assert {LEADER_AGE.series: LEADER_AGE.kind, **told} == declared  # nobody has led here
 
 
 def test_what_processes_wrote_is_told_in_prometheus_words(client: FlaskClient, engine_tenancy: Tenancy) -> None:

@@ -48,7 +48,7 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
         ["login"],
     ],
 )
-def test_wrong_usage_is_code_2(
+def test_wrong_usage_is_one_line_and_code_2(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("NEXUS_HOME", str(tmp_path))
@@ -57,8 +57,27 @@ def test_wrong_usage_is_code_2(
 
     assert main(arguments) == 2
     printed = capsys.readouterr()
-    assert "Error: " in printed.err
+    (line,) = printed.err.splitlines()
+    assert line.startswith("nexus: ")
     assert printed.out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["quues"], "nexus: No such command 'quues'. Did you mean 'queues'? (see nexus --help)"),
+        (["queues", "lst"], "nexus: No such command 'lst'. Did you mean 'list'? (see nexus queues --help)"),
+        (["jobs", "show"], "nexus: Missing argument 'JOB_ID'. (see nexus jobs show --help)"),
+    ],
+)
+def test_wrong_usage_says_what_to_do(arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.splitlines() == [line]
+
+
+def test_a_group_without_a_command_shows_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["queues"]) == 2
+    assert "resume" in capsys.readouterr().err
 
 
 def test_settings_that_cannot_work_are_a_line_each(
