@@ -90,8 +90,10 @@ def prune(dry_run: bool, as_json: bool) -> None:
     """Remove backups that no rule keeps: the last of each of 30 days, 12 months and 7 years stays."""
     with reading() as store:
         superfluous = store.superfluous(datetime.now(UTC))
-        for each in superfluous if not dry_run else ():
-            store.remove(each)
+        if not dry_run:
+            for each in superfluous:
+                store.remove(each)
+            store.sweep()
     if as_json:
         print_json({"removed": [str(each) for each in superfluous], "dry_run": dry_run})
         return
@@ -138,10 +140,10 @@ def reading(settings: Settings | None = None) -> Iterator[Store]:
 def choose(store: Store, backup_id: str) -> uuid.UUID:
     """The backup of that id, or the newest. Raises `CommandFailed`."""
     if backup_id == "latest":
-        ids = store.ids()
-        if not ids:
+        newest = next(store.newest_first(), None)
+        if newest is None:
             raise CommandFailed("there is no backup; NEXUS_BACKUP_FOLDER, or S3_BUCKET, says where to look")
-        return ids[-1]
+        return newest
     try:
         return uuid.UUID(backup_id)
     except ValueError:

@@ -31,6 +31,7 @@ def back_up(context: JobContext, _payload: Mapping[str, Any]) -> Mapping[str, An
     superfluous = store.superfluous(datetime.now(UTC))
     for backup_id in superfluous:
         store.remove(backup_id)
+    store.sweep()
     return {
         "backup_id": manifest.backup_id, "taken_at": manifest.taken_at, "bytes": manifest.bytes, "rows": manifest.rows,
         "tenants": manifest.tenants, "left_out": [asdict(each) for each in manifest.left_out], "removed": len(superfluous),

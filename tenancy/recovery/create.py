@@ -3,10 +3,14 @@
 The order matters. A tenant's rows are younger than the platform's, so after a restore a job may be found undone whose effects are
 there, which `applied_jobs` forgives; never the other way round. A tenant that moved to another database in between would be missed:
 then all of it is begun anew. A run that is killed goes on with the tenant that it was at.
+
+Each run stores its files in a folder of its own: one that was frozen and taken for dead may wake when another has ended its work, and
+must not put its files in the place of those that a manifest vouches for.
 """
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -75,11 +79,13 @@ class Creation:
         self._progress, self._keep = progress, keep
         self._store = Store(settings, tenancy.ring)
         self._resumed = resumed
+        self._folder = secrets.token_hex(4)
 
     def run(self) -> Manifest:
         """All of it. Raises `Transient` (`backup_raced`) if a tenant moved meanwhile."""
-        if self._backup_id in self._store.ids():
+        if self._store.is_whole(self._backup_id):
             return self._store.manifest(self._backup_id)
+        self._store.sweep(self._backup_id)
         begun = _Begun(**self._resumed) if self._resumed else self._begin()
         key = opened_key(self._tenancy.ring, self._backup_id, asdict(begun))
         left_out = self._tenants(begun, key)
@@ -103,7 +109,7 @@ class Creation:
                 raise Permanent(f"A backup would miss rows of {missing[0]}: run `nexus prepare`.", code="not_prepared")
             tenants = _rows(connection, _TENANTS)
             taken_at = _rows(connection, "SELECT to_jsonb(now()) #>> '{}' AS at")[0]["at"]
-            entry = self._database(PLATFORM, connection, key, None)
+            entry = self._database(f"{self._folder}/{PLATFORM}", connection, key, None)
         begun = _Begun(master_key_id, wrapped, taken_at, tenants, [asdict(entry)])
         self._keep(asdict(begun))
         return begun
@@ -143,7 +149,7 @@ class Creation:
             return [], AWAY
 
     def _tenant(self, tenant: dict[str, Any], key: bytes) -> list[FileEntry]:
-        tenant_id, name = UUID(tenant["id"]), f"tenants/{tenant['id']}"
+        tenant_id, name = UUID(tenant["id"]), f"{self._folder}/tenants/{tenant['id']}"
         record = self._tenancy.record(tenant_id)
         owner = _owner(with_database(self._settings, tenant["database"]))
         with owner.snapshot(tenant_scope(tenant_id)) as connection:

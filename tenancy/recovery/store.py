@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import IO, Any
 from uuid import UUID
 
+import structlog
+
 from config.settings import Settings
-from domain.errors import NotFound, Permanent
+from domain.errors import JobError, NotFound, Permanent
 from domain.tenants.retention import kept
 from providers.storage import Bucket, open_backups
 from tenancy.life.archives import scratch
@@ -22,6 +24,8 @@ from tenancy.vault import MasterRing
 MANIFEST = "manifest.json"
 HALF_MADE_DAYS = 2
 """A backup that is not whole after that long will never be: its job has ended."""
+
+log = structlog.get_logger(__name__)
 
 _CHUNK = 1024 * 1024
 
@@ -35,7 +39,15 @@ class Store:
 
     def ids(self) -> list[UUID]:
         """The whole backups, the oldest first."""
-        return self._folders()[0]
+        return [each for each in self._folders() if self.is_whole(each)]
+
+    def newest_first(self) -> Iterator[UUID]:
+        """The whole backups, each looked for only when it is asked for."""
+        return (each for each in reversed(self._folders()) if self.is_whole(each))
+
+    def is_whole(self, backup_id: UUID) -> bool:
+        """Whether it has a manifest, which is stored last."""
+        return self.bucket.exists(f"{backup_id}/{MANIFEST}")
 
     def manifest(self, backup_id: UUID) -> Manifest:
         """Raises `NotFound`, or `Permanent` for one that these master keys do not vouch for."""
@@ -97,24 +109,32 @@ class Store:
 
     def superfluous(self, now: datetime) -> list[UUID]:
         """Backups that no rule keeps, and what is left of those that were never finished."""
-        whole, parts = self._folders()
-        moments = {backup_id: moment_of(backup_id) for backup_id in whole}
-        abandoned = [each for each in parts if now - moment_of(each) > timedelta(days=HALF_MADE_DAYS)]
-        return sorted(moments.keys() - kept(moments)) + abandoned
+        folders = self._folders()
+        whole = {each: moment_of(each) for each in folders if self.is_whole(each)}
+        abandoned = [
+            each for each in folders if each not in whole and now - moment_of(each) > timedelta(days=HALF_MADE_DAYS)
+        ]
+        return sorted(whole.keys() - kept(whole)) + abandoned
 
-    def _folders(self) -> tuple[list[UUID], list[UUID]]:
-        """Whole backups, and folders without a manifest."""
-        found: dict[UUID, bool] = {}
-        for info in self.bucket.list():
-            folder, _, name = info.key.partition("/")
-            try:
-                backup_id = UUID(folder)
-            except ValueError:
-                continue  # not ours
-            found[backup_id] = found.get(backup_id, False) or name == MANIFEST
-        return sorted(each for each, whole in found.items() if whole), sorted(
-            each for each, whole in found.items() if not whole
-        )
+    def sweep(self, backup_id: UUID | None = None) -> None:
+        """Remove what killed processes left half stored: of this backup, all of it; of any, what is days old.
+
+        A store that does not allow it keeps it; no backup fails for that.
+        """
+        try:
+            if backup_id is not None:
+                self.bucket.sweep(datetime.now(UTC), str(backup_id))
+            else:
+                self.bucket.sweep(datetime.now(UTC) - timedelta(days=HALF_MADE_DAYS))
+        except JobError as error:
+            log.warning("backup.not_swept", code=error.job_code)
+
+    def _folders(self) -> list[UUID]:
+        found = []
+        for name in self.bucket.folders():
+            with suppress(ValueError):  # not ours
+                found.append(UUID(name))
+        return sorted(found)
 
 
 def moment_of(backup_id: UUID) -> datetime:
