@@ -10,22 +10,16 @@ from datetime import UTC, datetime, timedelta
 from typing import IO, Any
 from uuid import UUID
 
-import structlog
-
 from config.settings import Settings
-from domain.errors import JobError, NotFound, Permanent
+from domain.errors import NotFound, Permanent
 from domain.tenants.retention import kept
 from providers.storage import Bucket, open_backups
-from tenancy.life.archives import scratch
+from tenancy.life import archives
 from tenancy.life.export import measured
 from tenancy.recovery.manifest import FileEntry, Manifest, read, written
 from tenancy.vault import MasterRing
 
 MANIFEST = "manifest.json"
-HALF_MADE_DAYS = 2
-"""A backup that is not whole after that long will never be: its job has ended."""
-
-log = structlog.get_logger(__name__)
 
 _CHUNK = 1024 * 1024
 
@@ -79,7 +73,7 @@ class Store:
     @contextmanager
     def new_file(self) -> Iterator[IO[bytes]]:
         """A file on this machine to fill, for `keep`."""
-        with scratch(self._settings) as file:
+        with archives.scratch(self._settings) as file:
             yield file
 
     def keep(self, backup_id: UUID, name: str, file: IO[bytes]) -> tuple[int, str]:
@@ -92,7 +86,7 @@ class Store:
     @contextmanager
     def fetched(self, backup_id: UUID, entry: FileEntry) -> Iterator[IO[bytes]]:
         """A file of a backup on this machine, from its beginning. Raises `Permanent` (`backup_damaged`)."""
-        with scratch(self._settings) as file:
+        with archives.scratch(self._settings) as file:
             with self.bucket.open(f"{backup_id}/{entry.name}") as stream:
                 while chunk := stream.read(_CHUNK):
                     file.write(chunk)
@@ -111,23 +105,15 @@ class Store:
         """Backups that no rule keeps, and what is left of those that were never finished."""
         folders = self._folders()
         whole = {each: moment_of(each) for each in folders if self.is_whole(each)}
-        abandoned = [
-            each for each in folders if each not in whole and now - moment_of(each) > timedelta(days=HALF_MADE_DAYS)
-        ]
+        abandoned = [each for each in folders if each not in whole and now - moment_of(each) > archives.HALF_STORED]
         return sorted(whole.keys() - kept(whole)) + abandoned
 
     def sweep(self, backup_id: UUID | None = None) -> None:
-        """Remove what killed processes left half stored: of this backup, all of it; of any, what is days old.
-
-        A store that does not allow it keeps it; no backup fails for that.
-        """
-        try:
-            if backup_id is not None:
-                self.bucket.sweep(datetime.now(UTC), str(backup_id))
-            else:
-                self.bucket.sweep(datetime.now(UTC) - timedelta(days=HALF_MADE_DAYS))
-        except JobError as error:
-            log.warning("backup.not_swept", code=error.job_code)
+        """Remove what killed processes left half stored: of this backup, all of it; of any, what is days old."""
+        if backup_id is None:
+            archives.sweep(self.bucket)
+        else:  # whatever the store's clock says
+            archives.sweep(self.bucket, str(backup_id), timedelta(days=-1))
 
     def _folders(self) -> list[UUID]:
         found = []

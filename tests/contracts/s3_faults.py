@@ -32,6 +32,7 @@ class Fault:
     seen: int = 0
     reached: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)
+    passed_on: threading.Event = field(default_factory=threading.Event)
 
     def takes(self, method: str, target: str) -> bool:
         """Whether this request is one to spoil."""
@@ -111,6 +112,8 @@ class _Handler(BaseHTTPRequestHandler):
             fault.reached.set()
             fault.released.wait()
         status, headers, content = self._passed_on(body)
+        if fault:
+            fault.passed_on.set()
         if deed == "lose answer":
             self.close_connection = True
             return

@@ -23,11 +23,12 @@ from jobs.recovery import submit_platform_backup
 from tenancy import fleet
 from tenancy.access import Tenancy
 from tenancy.bootstrap import prepare
+from tenancy.life.archives import HALF_STORED
 from tenancy.recovery.create import Creation
 from tenancy.recovery.reading import unreadable
 from tenancy.recovery.restore import Restoration
 from tenancy.recovery.sealed import SealedWriter, opened
-from tenancy.recovery.store import HALF_MADE_DAYS, Store
+from tenancy.recovery.store import Store
 from tenancy.recovery.verify import Files
 from tenancy.vault import MasterRing
 from tests.conftest import Cluster, create_database, settings_for
@@ -229,7 +230,7 @@ def test_backups_are_kept_by_the_rule_and_what_was_never_finished_goes(platform:
     daily = [made(now - timedelta(days=day)) for day in range(40)]
     twice = made(now - timedelta(days=3, hours=2))
     begun = made(now - timedelta(hours=5), whole=False)
-    abandoned = made(now - timedelta(days=HALF_MADE_DAYS, hours=1), whole=False)
+    abandoned = made(now - HALF_STORED - timedelta(hours=1), whole=False)
     gone = set(store.superfluous(now))
     assert {twice, abandoned} <= gone
     assert begun not in gone

@@ -12,8 +12,9 @@ import pytest
 from domain.errors import NotFound, Permanent, Transient
 from domain.ids import new_id
 from tenancy.access import Tenancy
+from tenancy.life.archives import HALF_STORED
 from tenancy.recovery.restore import Restoration
-from tenancy.recovery.store import HALF_MADE_DAYS, Store
+from tenancy.recovery.store import Store
 from tenancy.recovery.verify import Files
 from tests.conftest import Cluster, create_database
 from tests.contracts.s3_faults import INTERNAL_ERROR, SLOW_DOWN, Fault
@@ -134,7 +135,7 @@ def test_backups_are_kept_by_the_rule_and_what_died_half_stored_goes(platform: P
 
     whole = ("a1/platform.backup", "manifest.json")
     daily = [made(now - timedelta(days=day), *whole) for day in range(1, 40)]
-    abandoned = made(now - timedelta(days=HALF_MADE_DAYS, hours=1), "a1/platform.backup")
+    abandoned = made(now - HALF_STORED - timedelta(hours=1), "a1/platform.backup")
     begun = made(now - timedelta(hours=5), "a1/platform.backup")
     died = made(now - timedelta(days=9))
     s3.client.create_multipart_upload(Bucket=s3.backups, Key=f"backups/{died}/a1/platform.backup")
