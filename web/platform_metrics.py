@@ -7,6 +7,7 @@ from itertools import accumulate
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
+from config.settings import Settings
 from config.telemetry.counters import Labels, Reading
 from config.telemetry.measures import MEASURES, Measure
 from jobs.figures import Figures, figures
@@ -27,6 +28,7 @@ def families(tenancy: Tenancy) -> Iterator[Metric]:
         "nexus_tenants_at_work", "Tenants that had a job end in the last five minutes", (), {(): found.at_work}
     )
     yield from _budgets(found)
+    yield from _backups(found, tenancy.settings)
     if by_tenant:
         yield from _tenants(found)
 
@@ -37,6 +39,21 @@ def _budgets(found: Figures) -> Iterator[Metric]:
     )
     yield _gauge("nexus_llm_budgets_exhausted", "Those of them that are spent", (), {(): found.budgets_exhausted})
     yield _gauge("nexus_llm_budget_used_share", "Used share of the fullest", (), {(): found.budget_used_share})
+
+
+def _backups(found: Figures, settings: Settings) -> Iterator[Metric]:
+    wanted = {("platform",): settings.platform_backup_hours * 3600, ("tenants",): settings.backup_hours * 3600}
+    yield _gauge(
+        "nexus_backup_age_seconds",
+        "Of the last good backup; of tenants, the oldest of those",
+        ("whose",),
+        found.backup_ages,
+    )
+    yield _gauge(
+        "nexus_backup_interval_seconds", "How often one is to be made, where any are", ("whose",),
+        {labels: seconds for labels, seconds in wanted.items() if seconds > 0},
+    )  # fmt: skip
+    yield _gauge("nexus_tenants_backup_behind", "Tenants whose last good backup is late", (), found.backups_behind)
 
 
 def _tenants(found: Figures) -> Iterator[Metric]:

@@ -26,7 +26,7 @@ from domain.errors import NotFound, Permanent, Transient
 from tenancy.access import Tenancy
 from tenancy.database import Database, tenant_scope
 from tenancy.recovery import contents, objects
-from tenancy.recovery.manifest import FileEntry, LeftOut, Manifest, new_key, opened_key
+from tenancy.recovery.manifest import AWAY, ERASED, EXTERNAL, FileEntry, LeftOut, Manifest, new_key, opened_key
 from tenancy.recovery.reading import BACKUP, unreadable
 from tenancy.recovery.sealed import SealedWriter
 from tenancy.recovery.store import Store
@@ -39,8 +39,6 @@ Keep = Callable[[Mapping[str, Any]], None]
 
 KEEP_SECONDS = 5.0
 PLATFORM = "platform.backup"
-EXTERNAL, ERASED, AWAY = "external", "erased", "tenant_database_down"
-"""Why a tenant is left out: its server has backups of its own; it went meanwhile; its database could not be read."""
 
 _REVISION: LiteralString = "SELECT version_num FROM alembic_version"
 _TENANTS: LiteralString = """

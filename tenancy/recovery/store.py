@@ -53,6 +53,14 @@ class Store:
             raise
         return read(raw, self._ring)
 
+    def is_good(self, backup_id: UUID) -> bool:
+        """Whether these master keys vouch for it, as the backup that it is called, and it misses nobody."""
+        try:
+            manifest = self.manifest(backup_id)
+        except (NotFound, Permanent):
+            return False
+        return manifest.backup_id == str(backup_id) and manifest.is_complete
+
     def shown(self, backup_id: UUID) -> dict[str, Any]:
         """What lists tell of a whole backup; `problem` is why these master keys do not vouch for it, as a code."""
         told: dict[str, Any] = {"id": backup_id, "taken_at": moment_of(backup_id), "problem": None}
@@ -102,11 +110,16 @@ class Store:
             self.bucket.delete(info.key)
 
     def superfluous(self, now: datetime) -> list[UUID]:
-        """Backups that no rule keeps, and what is left of those that were never finished."""
+        """Backups that no rule keeps, and what is left of those that were never finished.
+
+        The rule is asked of the good ones too: one that misses a tenant, or that somebody brought, must not be the reason why a good
+        one of the same day goes.
+        """
         folders = self._folders()
         whole = {each: moment_of(each) for each in folders if self.is_whole(each)}
         abandoned = [each for each in folders if each not in whole and now - moment_of(each) > archives.HALF_STORED]
-        return sorted(whole.keys() - kept(whole)) + abandoned
+        good = {each: moment for each, moment in whole.items() if self.is_good(each)}
+        return sorted(whole.keys() - kept(whole) - kept(good)) + abandoned
 
     def sweep(self, backup_id: UUID | None = None) -> None:
         """Remove what killed processes left half stored: of this backup, all of it; of any, what is days old."""

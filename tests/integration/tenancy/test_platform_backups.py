@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
@@ -214,6 +214,24 @@ def test_a_tenant_whose_database_is_away_is_left_out_by_name_and_comes_back_with
     with tenancy.session(platform.pooled) as session:
         assert session.connection().exec_driver_sql("SELECT count(*) FROM documents").scalar() == 30
     tenancy.dispose()
+
+
+def test_a_backup_that_misses_a_tenant_is_not_good_and_no_reason_for_a_good_one_to_go(platform: Platform) -> None:
+    name, store = sql.Identifier(f"nexus_t_{platform.dedicated.hex}"), store_of(platform)
+
+    def allow(connections: LiteralString) -> None:
+        with psycopg.connect(platform.superuser, autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(name, sql.SQL(connections))
+            )
+
+    good = platform.back_up()
+    allow("false")
+    missing = platform.back_up()
+    assert (store.ids(), [store.is_good(each) for each in store.ids()]) == ([good, missing], [True, False])
+    allow("true")
+    again = platform.back_up()
+    assert store.ids() == [again], "the last of the day, which is good"
 
 
 def test_backups_are_kept_by_the_rule_and_what_was_never_finished_goes(platform: Platform) -> None:

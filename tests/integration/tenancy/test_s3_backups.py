@@ -56,9 +56,10 @@ def emptied(platform: Platform, cluster: Cluster) -> None:
 
 
 def comparable(platform: Platform, backup_id: UUID) -> dict[str, object]:
-    """All rows but the job that makes the backup and the places of databases."""
+    """All rows but the job that makes the backup, what it notes at its end, and the places of databases."""
     found = dict(platform.rows(database_of(platform)))
     found["tenants"] = [{**row, "dsn_sealed": None} for row in found["tenants"]]
+    found["readings"] = []
     found["jobs"] = [row for row in found["jobs"] if row["id"] != str(backup_id)]
     own = rows_of(platform.superuser, f"nexus_t_{platform.dedicated.hex}")
     return {"platform": found, "dedicated": own, "pool": rows_of(platform.superuser, f"{database_of(platform)}_pool")}
