@@ -119,7 +119,8 @@ class Store:
         whole = {each: moment_of(each) for each in folders if self.is_whole(each)}
         abandoned = [each for each in folders if each not in whole and now - moment_of(each) > archives.HALF_STORED]
         good = {each: moment for each, moment in whole.items() if self.is_good(each)}
-        return sorted(whole.keys() - kept(whole) - kept(good)) + abandoned
+        stays = kept(whole) | kept(good)
+        return sorted(whole.keys() - stays) + abandoned
 
     def sweep(self, backup_id: UUID | None = None) -> None:
         """Remove what killed processes left half stored: of this backup, all of it; of any, what is days old."""

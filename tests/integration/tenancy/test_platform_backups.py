@@ -221,9 +221,7 @@ def test_a_backup_that_misses_a_tenant_is_not_good_and_no_reason_for_a_good_one_
 
     def allow(connections: LiteralString) -> None:
         with psycopg.connect(platform.superuser, autocommit=True) as connection:
-            connection.execute(
-                sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(name, sql.SQL(connections))
-            )
+            connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(name, sql.SQL(connections)))
 
     good = platform.back_up()
     allow("false")
