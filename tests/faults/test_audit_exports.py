@@ -61,12 +61,13 @@ def test_an_export_whose_worker_is_killed_is_written_once_and_whole_by_the_next(
     scope = operator_scope() if whole else tenant_scope(tenant_id)
     for number in range(ENTRIES):
         platform.tenancy.platform.fetch(*noted(scope, "thing.updated", f"thing:{number}"), scope)
+    payload = {"requested_by": "test"} if whole else {}
     held = s3.faults.spoil(Fault("hold", *PLACES[place]))
     with Engine(platform.settings, tmp_path / "log") as engine:
         engine.dispatcher()
         until(lambda: not waiting(platform.tenancy.platform, chain), 60, "the chain to be sealed")
         first = engine.worker("default", name="first")
-        job_id = submit(platform.tenancy, NewJob(kind, {}, system("test", tenant_id))).id
+        job_id = submit(platform.tenancy, NewJob(kind, payload, system("test", tenant_id))).id
         until(held.reached.is_set, 120, "the worker at S3")
         engine.kill(first)
         assert len(exports(s3)) == (place == "after it is stored")
