@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -110,6 +112,7 @@ def settings_here() -> Settings:
     from config.settings import SettingsError, load
 
     check_environment_file()
+    warn_on_standard_error()
     settings = load()
     running = running_environment(settings.home)
     if running is not None:
@@ -120,6 +123,17 @@ def settings_here() -> Settings:
     if settings.master_keys is None:
         raise SettingsError("NEXUS_MASTER_KEYS: missing; a backup opens only with the master keys of its time")
     return settings
+
+
+def warn_on_standard_error() -> None:
+    """Have what the data layer logs of itself told there, from warnings on: standard output is the command's, as JSON for scripts."""
+    import structlog
+
+    if not structlog.is_configured():  # by whoever has the command run within a process of its own
+        structlog.configure(
+            wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+            logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        )
 
 
 @contextmanager
