@@ -56,7 +56,7 @@ class Download:
         self._s3, self._where = s3, {"Bucket": bucket, "Key": key}
         answer = repeatedly(lambda: s3.get_object(Bucket=bucket, Key=key))
         self._body: Any = answer["Body"]
-        self._etag, self._at = answer["ETag"], 0
+        self._etag, self._at = answer.get("ETag"), 0
 
     def read(self, size: int = -1, /) -> bytes:
         if size < 0:
@@ -64,6 +64,8 @@ class Download:
         try:
             piece = self._read(size)
         except Transient:
+            if self._etag is None:  # nothing to tell the object from one that replaced it
+                raise
             piece = patiently(lambda: self._read(size))
         self._at += len(piece)
         return piece
