@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,8 +92,10 @@ def prune(dry_run: bool, as_json: bool) -> None:
     """Remove backups that no rule keeps: the last of each of 30 days, 12 months and 7 years stays."""
     with reading() as store:
         superfluous = store.superfluous(datetime.now(UTC))
-        for each in superfluous if not dry_run else ():
-            store.remove(each)
+        if not dry_run:
+            for each in superfluous:
+                store.remove(each)
+            store.sweep()
     if as_json:
         print_json({"removed": [str(each) for each in superfluous], "dry_run": dry_run})
         return
@@ -108,6 +112,7 @@ def settings_here() -> Settings:
     from config.settings import SettingsError, load
 
     check_environment_file()
+    warn_on_standard_error()
     settings = load()
     running = running_environment(settings.home)
     if running is not None:
@@ -118,6 +123,17 @@ def settings_here() -> Settings:
     if settings.master_keys is None:
         raise SettingsError("NEXUS_MASTER_KEYS: missing; a backup opens only with the master keys of its time")
     return settings
+
+
+def warn_on_standard_error() -> None:
+    """Have what the data layer logs of itself told there, from warnings on: standard output is the command's, as JSON for scripts."""
+    import structlog
+
+    if not structlog.is_configured():  # by whoever has the command run within a process of its own
+        structlog.configure(
+            wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+            logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        )
 
 
 @contextmanager
@@ -138,10 +154,10 @@ def reading(settings: Settings | None = None) -> Iterator[Store]:
 def choose(store: Store, backup_id: str) -> uuid.UUID:
     """The backup of that id, or the newest. Raises `CommandFailed`."""
     if backup_id == "latest":
-        ids = store.ids()
-        if not ids:
+        newest = next(store.newest_first(), None)
+        if newest is None:
             raise CommandFailed("there is no backup; NEXUS_BACKUP_FOLDER, or S3_BUCKET, says where to look")
-        return ids[-1]
+        return newest
     try:
         return uuid.UUID(backup_id)
     except ValueError:

@@ -27,8 +27,8 @@ def submit_platform_backup(tenancy: Tenancy, now: datetime) -> int:
     seconds = tenancy.settings.platform_backup_hours * 3600
     if seconds <= 0 or tenancy.platform.fetch(_RECENT, {"seconds": min(seconds, RETRY_SECONDS)}):
         return 0
-    whole = Store(tenancy.settings, tenancy.ring).ids()
-    if whole and now - moment_of(whole[-1]) < timedelta(seconds=seconds):
+    newest = next(Store(tenancy.settings, tenancy.ring).newest_first(), None)
+    if newest is not None and now - moment_of(newest) < timedelta(seconds=seconds):
         return 0
     try:
         who = system("beat", operator_tenant(tenancy.platform))

@@ -47,6 +47,7 @@ def _export(context: JobContext, chain: UUID) -> Mapping[str, Any]:
         bucket, key = context.bucket, exporting.key_of(context.job_id)
         archives.check_storage(platform, context.tenant_id, bucket, key, size)
         archives.put(platform, context.tenant_id, bucket, key, file, size, "application/x-ndjson")
+    archives.sweep(bucket)
     return {
         "entries": found.entries, "after": written(found.first), "head": written(found.last), "bytes": size,
         "sha256": sha256,

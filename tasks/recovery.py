@@ -9,6 +9,7 @@ from typing import Any
 
 from config.settings import SettingsError
 from domain.errors import Permanent
+from jobs.backup_standing import look_at_the_platforms
 from jobs.context import JobContext
 from jobs.handlers import handles
 from tenancy.recovery.create import Creation
@@ -31,6 +32,8 @@ def back_up(context: JobContext, _payload: Mapping[str, Any]) -> Mapping[str, An
     superfluous = store.superfluous(datetime.now(UTC))
     for backup_id in superfluous:
         store.remove(backup_id)
+    store.sweep()
+    look_at_the_platforms(context.tenancy)
     return {
         "backup_id": manifest.backup_id, "taken_at": manifest.taken_at, "bytes": manifest.bytes, "rows": manifest.rows,
         "tenants": manifest.tenants, "left_out": [asdict(each) for each in manifest.left_out], "removed": len(superfluous),

@@ -66,6 +66,7 @@ def export_tenant(context: JobContext, payload: Payload) -> Payload:
         made = archives.ready_moments(context.tenancy.platform, context.tenant_id, "backup")
         for archive_id in made.keys() - kept(made):
             archives.delete(context.tenancy, context.tenant_id, archive_id)
+    archives.sweep(context.bucket)
     return archives.as_json(row)
 
 

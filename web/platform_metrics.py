@@ -7,6 +7,7 @@ from itertools import accumulate
 
 from prometheus_client.core import HistogramMetricFamily, Metric
 
+from config.settings import Settings
 from config.telemetry import measures
 from config.telemetry.counters import Labels, Reading
 from config.telemetry.measures import Measure
@@ -27,8 +28,16 @@ def families(tenancy: Tenancy) -> Iterator[Metric]:
     yield single(measures.BUDGETS, found.budgets)
     yield single(measures.BUDGETS_EXHAUSTED, found.budgets_exhausted)
     yield single(measures.BUDGET_USED_SHARE, found.budget_used_share)
+    yield from _backups(found, tenancy.settings)
     if by_tenant:
         yield from _tenants(found)
+
+
+def _backups(found: Figures, settings: Settings) -> Iterator[Metric]:
+    wanted = {"platform": settings.platform_backup_hours * 3600, "tenants": settings.backup_hours * 3600}
+    yield family(measures.BACKUP_AGE, found.backup_ages)
+    yield by_label(measures.BACKUP_INTERVAL, {whose: seconds for whose, seconds in wanted.items() if seconds > 0})
+    yield family(measures.TENANTS_BACKUP_BEHIND, found.backups_behind)
 
 
 def _tenants(found: Figures) -> Iterator[Metric]:

@@ -16,6 +16,7 @@ from config.telemetry.counters import count
 from config.telemetry.measures import TICKS
 from domain.errors import UniqueKeyTaken
 from domain.identity.principals import system
+from jobs.backup_standing import look_at_the_platforms, look_at_the_tenants
 from jobs.recovery import submit_platform_backup
 from jobs.submit import NewJob, submit
 from jobs.tenant_life import submit_backups
@@ -59,6 +60,7 @@ def _tick_sweep() -> int:
 
 
 def _tick_calls() -> int:
+    count(TICKS, CALLS_TICK)
     return submit_operators(runtime().tenancy, "completion.sweep", {})
 
 
@@ -76,12 +78,18 @@ def submit_operators(tenancy: Tenancy, kind: str, payload: Mapping[str, Any]) ->
 
 def _tick_backups() -> int:
     count(TICKS, BACKUP_TICK)
-    return submit_backups(runtime().tenancy)
+    tenancy = runtime().tenancy
+    submitted = submit_backups(tenancy)
+    look_at_the_tenants(tenancy)
+    return submitted
 
 
 def _tick_platform_backups() -> int:
+    count(TICKS, PLATFORM_BACKUP_TICK)
     tenancy = runtime().tenancy
-    return submit_platform_backup(tenancy, now_of(tenancy))
+    submitted = submit_platform_backup(tenancy, now_of(tenancy))
+    look_at_the_platforms(tenancy)
+    return submitted
 
 
 def now_of(tenancy: Tenancy) -> datetime:

@@ -110,6 +110,11 @@ TENANTS_AT_WORK = _read("nexus_tenants_at_work", "Tenants that had a job end in 
 BUDGETS = _read("nexus_llm_budgets", "Budgets for models of tenants that asked one within a day")
 BUDGETS_EXHAUSTED = _read("nexus_llm_budgets_exhausted", "Of these budgets, those that are spent")
 BUDGET_USED_SHARE = _read("nexus_llm_budget_used_share", "Used share of the fullest of these budgets")
+BACKUP_AGE = _read(
+    "nexus_backup_age_seconds", "Seconds since the last good backup; of tenants, the oldest of those", "whose"
+)
+BACKUP_INTERVAL = _read("nexus_backup_interval_seconds", "How often a backup is to be made, where any are", "whose")
+TENANTS_BACKUP_BEHIND = _read("nexus_tenants_backup_behind", "Tenants whose last good backup is late")
 
 TENANT_ATTEMPTS = _known(
     BY_TENANT, Measure("counter", "nexus_tenant_attempts", "Attempts of a tenant that ended", ("tenant", "queue"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -61,7 +61,17 @@ class Bucket(Protocol):
         """All objects whose key begins with `prefix` (any beginning, not only a folder), ordered by the key's UTF-8."""
         ...
 
+    def folders(self) -> Sequence[str]:
+        """The first parts of keys that have more than one, each once, ordered by their UTF-8; no call for each object."""
+        ...
+
     def exists(self, key: str) -> bool: ...
+
+    def sweep(self, before: datetime, folder: str = "") -> int:
+        """Remove what puts have left that began before then and whose process died in the middle, which no list shows; the
+        number of things removed. With `folder`, only of keys below it. A put that still runs fails, if it began before then.
+        """
+        ...
 
     def erase(self) -> int:
         """Remove everything that this bucket reaches, older versions too; the number of things removed."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -61,8 +61,25 @@ class FileBucket:
                 found += self._listed(Path(folder), files, prefix)
         yield from sorted(found, key=lambda info: info.key.encode())
 
+    def folders(self) -> Sequence[str]:
+        with _disk():
+            found = list(self._root.iterdir()) if self._root.exists() else []
+        names = (_unescaped(path.name.removesuffix("%")) for path in found if path.name.endswith("%"))
+        return sorted((name for name in names if any(self.list(f"{name}/"))), key=str.encode)
+
     def exists(self, key: str) -> bool:
         return self._path(key).is_file()
+
+    def sweep(self, before: datetime, folder: str = "") -> int:
+        start = folder_of(self._root, folder) if folder else self._root
+        removed = 0
+        with _disk():
+            for path in start.rglob(f"{TEMPORARY_PREFIX}*"):
+                with suppress(FileNotFoundError):  # it ended meanwhile
+                    if path.stat().st_mtime < before.timestamp():
+                        path.unlink()
+                        removed += 1
+        return removed
 
     def erase(self) -> int:
         count = sum(1 for _ in self.list())

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
+from datetime import UTC, datetime
 from functools import cached_property
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from domain.errors import Permanent, Transient
 from providers.storage.base import ObjectInfo, ObjectStream
 from providers.storage.keys import check_key, check_prefix
-from providers.storage.s3_calls import S3Account, once, repeatedly, s3_client
+from providers.storage.s3_calls import S3Account, repeatedly, s3_client
+from providers.storage.s3_transfer import Download, upload
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
-    from types_boto3_s3.type_defs import ObjectIdentifierTypeDef
+    from types_boto3_s3.type_defs import ListObjectsV2OutputTypeDef, MultipartUploadTypeDef, ObjectIdentifierTypeDef
 
     Doomed: TypeAlias = list[ObjectIdentifierTypeDef]
 
@@ -37,11 +38,7 @@ class S3Bucket:
         if isinstance(data, bytes):
             repeatedly(lambda: self._s3.put_object(Bucket=self._name, Key=full, Body=data, ContentType=content_type))
             return
-        upload = _Upload(self._s3, self._name, full, data, content_type)
-        if data.seekable():
-            repeatedly(upload)
-        else:
-            once(upload)
+        upload(self._s3, self._name, full, data, content_type)
 
     def get(self, key: str) -> bytes:
         full = self._full(key)
@@ -54,8 +51,7 @@ class S3Bucket:
         return repeatedly(read)
 
     def open(self, key: str) -> ObjectStream:
-        full = self._full(key)
-        return _S3Stream(repeatedly(lambda: self._s3.get_object(Bucket=self._name, Key=full))["Body"])
+        return Download(self._s3, self._name, self._full(key))
 
     def delete(self, key: str) -> None:
         full = self._full(key)
@@ -63,9 +59,16 @@ class S3Bucket:
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         full = self._prefix + check_prefix(prefix)
-        for page in self._pages("list_objects_v2", Prefix=full):
+        for page in self._pages(Prefix=full):
             for item in page.get("Contents", []):
                 yield ObjectInfo(item["Key"].removeprefix(self._prefix), item["Size"], item["LastModified"])
+
+    def folders(self) -> Sequence[str]:
+        return [
+            found["Prefix"].removeprefix(self._prefix).removesuffix("/")
+            for page in self._pages(Prefix=self._prefix, Delimiter="/")
+            for found in page.get("CommonPrefixes", [])
+        ]
 
     def exists(self, key: str) -> bool:
         full = self._full(key)
@@ -84,19 +87,36 @@ class S3Bucket:
         while doomed := self._versions():
             self._delete_all(doomed)
             count += len(doomed)
-        for page in self._pages("list_multipart_uploads", Prefix=self._prefix):
-            for upload in page.get("Uploads", []):
-                self._abort(upload["Key"], upload["UploadId"])
-                count += 1
-        return count
+        return count + self.sweep(datetime.max.replace(tzinfo=UTC))
+
+    def sweep(self, before: datetime, folder: str = "") -> int:
+        below = self._prefix + (f"{check_key(folder)}/" if folder else "")
+        left = [each for each in self._uploads(below) if each["Initiated"] < before]
+        for each in left:
+            self._abort(each["Key"], each["UploadId"])
+        return len(left)
 
     def _full(self, key: str) -> str:
         return self._prefix + check_key(key)
 
-    def _pages(self, operation: Any, **arguments: str) -> Iterator[Any]:
-        pages: Iterator[Any] = iter(self._s3.get_paginator(operation).paginate(Bucket=self._name, **arguments))
-        while (page := once(lambda: next(pages, None))) is not None:
+    def _pages(self, **asked: Any) -> Iterator[ListObjectsV2OutputTypeDef]:
+        # Not botocore's paginator: it cannot ask again for the page whose call failed.
+        more: dict[str, Any] = {}
+        while True:
+            page = repeatedly(lambda: self._s3.list_objects_v2(Bucket=self._name, **asked, **more))  # noqa: B023 - called at once
             yield page
+            if not page.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def _uploads(self, below: str) -> Iterator[MultipartUploadTypeDef]:
+        more: dict[str, Any] = {}
+        while True:
+            page = repeatedly(lambda: self._s3.list_multipart_uploads(Bucket=self._name, Prefix=below, **more))  # noqa: B023
+            yield from page.get("Uploads", [])
+            if not page.get("IsTruncated"):
+                return
+            more = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
 
     def _versions(self) -> Doomed:
         page = repeatedly(lambda: self._s3.list_object_versions(Bucket=self._name, Prefix=self._prefix))
@@ -111,55 +131,8 @@ class S3Bucket:
             raise Transient("Some objects could not be erased.", code="storage_unavailable")
 
     def _abort(self, key: str, upload_id: str) -> None:
-        repeatedly(lambda: self._s3.abort_multipart_upload(Bucket=self._name, Key=key, UploadId=upload_id))
+        def abort() -> None:
+            with suppress(self._s3.exceptions.NoSuchUpload):  # it ended meanwhile
+                self._s3.abort_multipart_upload(Bucket=self._name, Key=key, UploadId=upload_id)
 
-
-class _Upload:
-    """A stream on its way, in parts if it is large. Called again, it begins where the stream stood."""
-
-    def __init__(self, s3: S3Client, bucket: str, key: str, data: BinaryIO, content_type: str):
-        self._s3, self._bucket, self._key, self._data = s3, bucket, key, data
-        self._extra = {"ContentType": content_type}
-        self._start = data.tell() if data.seekable() else None
-
-    def __call__(self) -> None:
-        from boto3.s3.transfer import TransferConfig
-
-        if self._start is not None:
-            self._data.seek(self._start)
-        stream: Any = _KeptOpen(self._data)
-        self._s3.upload_fileobj(
-            stream, self._bucket, self._key, ExtraArgs=self._extra, Config=TransferConfig(use_threads=False)
-        )
-
-
-class _KeptOpen:
-    """The caller's stream, which boto3 would close although it is not its own and may be needed again."""
-
-    def __init__(self, data: BinaryIO):
-        self.read = data.read
-        if data.seekable():
-            self.seek, self.tell = data.seek, data.tell
-
-    def close(self) -> None:
-        """Left to the caller."""
-
-
-class _S3Stream:
-    def __init__(self, body: Any):
-        self._body = body
-
-    def read(self, size: int = -1, /) -> bytes:
-        content: bytes = once(lambda: self._body.read(None if size < 0 else size))
-        return content
-
-    def close(self) -> None:
-        self._body.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
-    ) -> None:
-        self.close()
+        repeatedly(abort)

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_ATTEMPTS = 3
+_ATTEMPTS, _PATIENT_ATTEMPTS = 3, 6
 _CLIENTS_KEPT = 64
 _MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
 _SLOW_DOWN = frozenset({"SlowDown", "Throttling", "TooManyRequests", "429"})
+_CHANGED = frozenset({"NoSuchUpload", "PreconditionFailed", "412"})
 _REPEATABLE = frozenset({"RequestTimeout", "InternalError", "ServiceUnavailable", "OperationAborted"})
 
 
@@ -77,6 +78,18 @@ def repeatedly(call: Callable[[], T]) -> T:
         return once(call)
 
 
+@retry(
+    retry=retry_if_exception_type(Transient),
+    stop=stop_after_attempt(_PATIENT_ATTEMPTS),
+    wait=wait_random_exponential(multiplier=0.25, max=10.0),
+    reraise=True,
+)
+def patiently(call: Callable[[], T]) -> T:
+    """As `repeatedly`, up to six times with longer pauses: for a part of what would have to begin anew."""
+    with Calling("s3", "call", quiet=True):
+        return once(call)
+
+
 def once(call: Callable[[], T]) -> T:
     """Run `call`, with the vendor's errors translated."""
     from botocore.exceptions import BotoCoreError, ClientError
@@ -108,6 +121,8 @@ def _answered(error: ClientError) -> JobError:
         return Permanent("There is no such object.", code="object_not_found")
     if code in _SLOW_DOWN or status == 429:
         return RateLimited("The object store asks to wait.")
+    if code in _CHANGED:
+        return Transient("The object or its upload was replaced or given up meanwhile.", code="storage_unavailable")
     if code in _REPEATABLE or status >= 500:
         return Transient(f"The object store failed ({code}).", code="storage_unavailable")
     if status in (401, 403):

@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, LiteralString
 from uuid import UUID
 
+import structlog
+
 from config.settings import Settings
-from domain.errors import NotFound, Permanent, Transient
+from domain.errors import JobError, NotFound, Permanent, Transient
 from providers.storage import Bucket
 from tenancy.access import Tenancy
 from tenancy.audit import audited
@@ -22,6 +25,11 @@ from tenancy.life.manifest import Manifest, decoded
 from tenancy.provisioning import MARK
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+HALF_STORED = timedelta(days=2)
+"""What has not arrived in a bucket by then never will: its job has ended."""
+
+log = structlog.get_logger(__name__)
 
 PREFIX = ".archives/"
 """Where archives stand in the bucket; no archive holds them."""
@@ -168,6 +176,17 @@ def put(
     file.seek(0)
     bucket.put(key, file, content_type)  # type: ignore[arg-type]  # an IO[bytes] is one
     check_storage(platform, tenant_id, bucket, key, size)
+
+
+def sweep(bucket: Bucket, folder: str = "", age: timedelta = HALF_STORED) -> None:
+    """Remove what killed processes left half stored, so long ago that nobody is still at it.
+
+    A store whose account may not do that keeps it: what was to be done is done, and does not fail for this.
+    """
+    try:
+        bucket.sweep(datetime.now(UTC) - age, folder)
+    except JobError as error:
+        log.warning("bucket.not_swept", code=error.job_code)
 
 
 @contextmanager

@@ -3,10 +3,14 @@
 The order matters. A tenant's rows are younger than the platform's, so after a restore a job may be found undone whose effects are
 there, which `applied_jobs` forgives; never the other way round. A tenant that moved to another database in between would be missed:
 then all of it is begun anew. A run that is killed goes on with the tenant that it was at.
+
+Each run stores its files in a folder of its own: one that was frozen and taken for dead may wake when another has ended its work, and
+must not put its files in the place of those that a manifest vouches for.
 """
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -22,7 +26,7 @@ from domain.errors import NotFound, Permanent, Transient
 from tenancy.access import Tenancy
 from tenancy.database import Database, tenant_scope
 from tenancy.recovery import contents, objects
-from tenancy.recovery.manifest import FileEntry, LeftOut, Manifest, new_key, opened_key
+from tenancy.recovery.manifest import AWAY, ERASED, EXTERNAL, FileEntry, LeftOut, Manifest, new_key, opened_key
 from tenancy.recovery.reading import BACKUP, unreadable
 from tenancy.recovery.sealed import SealedWriter
 from tenancy.recovery.store import Store
@@ -35,8 +39,6 @@ Keep = Callable[[Mapping[str, Any]], None]
 
 KEEP_SECONDS = 5.0
 PLATFORM = "platform.backup"
-EXTERNAL, ERASED, AWAY = "external", "erased", "tenant_database_down"
-"""Why a tenant is left out: its server has backups of its own; it went meanwhile; its database could not be read."""
 
 _REVISION: LiteralString = "SELECT version_num FROM alembic_version"
 _TENANTS: LiteralString = """
@@ -75,11 +77,13 @@ class Creation:
         self._progress, self._keep = progress, keep
         self._store = Store(settings, tenancy.ring)
         self._resumed = resumed
+        self._folder = secrets.token_hex(4)
 
     def run(self) -> Manifest:
         """All of it. Raises `Transient` (`backup_raced`) if a tenant moved meanwhile."""
-        if self._backup_id in self._store.ids():
+        if self._store.is_whole(self._backup_id):
             return self._store.manifest(self._backup_id)
+        self._store.sweep(self._backup_id)
         begun = _Begun(**self._resumed) if self._resumed else self._begin()
         key = opened_key(self._tenancy.ring, self._backup_id, asdict(begun))
         left_out = self._tenants(begun, key)
@@ -103,7 +107,7 @@ class Creation:
                 raise Permanent(f"A backup would miss rows of {missing[0]}: run `nexus prepare`.", code="not_prepared")
             tenants = _rows(connection, _TENANTS)
             taken_at = _rows(connection, "SELECT to_jsonb(now()) #>> '{}' AS at")[0]["at"]
-            entry = self._database(PLATFORM, connection, key, None)
+            entry = self._database(f"{self._folder}/{PLATFORM}", connection, key, None)
         begun = _Begun(master_key_id, wrapped, taken_at, tenants, [asdict(entry)])
         self._keep(asdict(begun))
         return begun
@@ -143,7 +147,7 @@ class Creation:
             return [], AWAY
 
     def _tenant(self, tenant: dict[str, Any], key: bytes) -> list[FileEntry]:
-        tenant_id, name = UUID(tenant["id"]), f"tenants/{tenant['id']}"
+        tenant_id, name = UUID(tenant["id"]), f"{self._folder}/tenants/{tenant['id']}"
         record = self._tenancy.record(tenant_id)
         owner = _owner(with_database(self._settings, tenant["database"]))
         with owner.snapshot(tenant_scope(tenant_id)) as connection:

@@ -14,6 +14,10 @@ from tenancy.vault import MasterRing, SealBroken, new_data_key
 FORMAT, VERSION = "nexus-platform-backup", 1
 
 
+EXTERNAL, ERASED, AWAY = "external", "erased", "tenant_database_down"
+"""Why a tenant is left out: its server has backups of its own; it went meanwhile; its database could not be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileEntry:
     """A file of a backup. `tenant_id` is None for the platform database, `schema` the revision that its rows have;
@@ -61,6 +65,11 @@ class Manifest:
     def rows(self) -> int:
         """Of all databases together."""
         return sum(file.rows for file in self.files)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it misses nobody whom it was to hold."""
+        return all(each.code != AWAY for each in self.left_out)
 
     @property
     def tenants(self) -> int:

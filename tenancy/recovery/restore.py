@@ -26,8 +26,7 @@ from tenancy.migrations import History, head, revisions, upgrade, upgrade_within
 from tenancy.places import Place
 from tenancy.provisioning import place_of
 from tenancy.recovery import contents, mark, objects, tables
-from tenancy.recovery.create import EXTERNAL
-from tenancy.recovery.manifest import FileEntry, Manifest
+from tenancy.recovery.manifest import EXTERNAL, FileEntry, Manifest
 from tenancy.recovery.reading import BACKUP, let_backups_read
 from tenancy.recovery.store import Store
 from tenancy.recovery.verify import Files, Progress

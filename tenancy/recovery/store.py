@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import IO, Any
@@ -14,14 +14,12 @@ from config.settings import Settings
 from domain.errors import NotFound, Permanent
 from domain.tenants.retention import kept
 from providers.storage import Bucket, open_backups
-from tenancy.life.archives import scratch
+from tenancy.life import archives
 from tenancy.life.export import measured
 from tenancy.recovery.manifest import FileEntry, Manifest, read, written
 from tenancy.vault import MasterRing
 
 MANIFEST = "manifest.json"
-HALF_MADE_DAYS = 2
-"""A backup that is not whole after that long will never be: its job has ended."""
 
 _CHUNK = 1024 * 1024
 
@@ -35,7 +33,15 @@ class Store:
 
     def ids(self) -> list[UUID]:
         """The whole backups, the oldest first."""
-        return self._folders()[0]
+        return [each for each in self._folders() if self.is_whole(each)]
+
+    def newest_first(self) -> Iterator[UUID]:
+        """The whole backups, each looked for only when it is asked for."""
+        return (each for each in reversed(self._folders()) if self.is_whole(each))
+
+    def is_whole(self, backup_id: UUID) -> bool:
+        """Whether it has a manifest, which is stored last."""
+        return self.bucket.exists(f"{backup_id}/{MANIFEST}")
 
     def manifest(self, backup_id: UUID) -> Manifest:
         """Raises `NotFound`, or `Permanent` for one that these master keys do not vouch for."""
@@ -46,6 +52,14 @@ class Store:
                 raise NotFound(f"There is no backup {backup_id}.") from None
             raise
         return read(raw, self._ring)
+
+    def is_good(self, backup_id: UUID) -> bool:
+        """Whether these master keys vouch for it, as the backup that it is called, and it misses nobody."""
+        try:
+            manifest = self.manifest(backup_id)
+        except (NotFound, Permanent):
+            return False
+        return manifest.backup_id == str(backup_id) and manifest.is_complete
 
     def shown(self, backup_id: UUID) -> dict[str, Any]:
         """What lists tell of a whole backup; `problem` is why these master keys do not vouch for it, as a code."""
@@ -67,7 +81,7 @@ class Store:
     @contextmanager
     def new_file(self) -> Iterator[IO[bytes]]:
         """A file on this machine to fill, for `keep`."""
-        with scratch(self._settings) as file:
+        with archives.scratch(self._settings) as file:
             yield file
 
     def keep(self, backup_id: UUID, name: str, file: IO[bytes]) -> tuple[int, str]:
@@ -80,7 +94,7 @@ class Store:
     @contextmanager
     def fetched(self, backup_id: UUID, entry: FileEntry) -> Iterator[IO[bytes]]:
         """A file of a backup on this machine, from its beginning. Raises `Permanent` (`backup_damaged`)."""
-        with scratch(self._settings) as file:
+        with archives.scratch(self._settings) as file:
             with self.bucket.open(f"{backup_id}/{entry.name}") as stream:
                 while chunk := stream.read(_CHUNK):
                     file.write(chunk)
@@ -96,25 +110,31 @@ class Store:
             self.bucket.delete(info.key)
 
     def superfluous(self, now: datetime) -> list[UUID]:
-        """Backups that no rule keeps, and what is left of those that were never finished."""
-        whole, parts = self._folders()
-        moments = {backup_id: moment_of(backup_id) for backup_id in whole}
-        abandoned = [each for each in parts if now - moment_of(each) > timedelta(days=HALF_MADE_DAYS)]
-        return sorted(moments.keys() - kept(moments)) + abandoned
+        """Backups that no rule keeps, and what is left of those that were never finished.
 
-    def _folders(self) -> tuple[list[UUID], list[UUID]]:
-        """Whole backups, and folders without a manifest."""
-        found: dict[UUID, bool] = {}
-        for info in self.bucket.list():
-            folder, _, name = info.key.partition("/")
-            try:
-                backup_id = UUID(folder)
-            except ValueError:
-                continue  # not ours
-            found[backup_id] = found.get(backup_id, False) or name == MANIFEST
-        return sorted(each for each, whole in found.items() if whole), sorted(
-            each for each, whole in found.items() if not whole
-        )
+        The rule is asked of the good ones too: one that misses a tenant, or that somebody brought, must not be the reason why a good
+        one of the same day goes.
+        """
+        folders = self._folders()
+        whole = {each: moment_of(each) for each in folders if self.is_whole(each)}
+        abandoned = [each for each in folders if each not in whole and now - moment_of(each) > archives.HALF_STORED]
+        good = {each: moment for each, moment in whole.items() if self.is_good(each)}
+        stays = kept(whole) | kept(good)
+        return sorted(whole.keys() - stays) + abandoned
+
+    def sweep(self, backup_id: UUID | None = None) -> None:
+        """Remove what killed processes left half stored: of this backup, all of it; of any, what is days old."""
+        if backup_id is None:
+            archives.sweep(self.bucket)
+        else:  # whatever the store's clock says
+            archives.sweep(self.bucket, str(backup_id), timedelta(days=-1))
+
+    def _folders(self) -> list[UUID]:
+        found = []
+        for name in self.bucket.folders():
+            with suppress(ValueError):  # not ours
+                found.append(UUID(name))
+        return sorted(found)
 
 
 def moment_of(backup_id: UUID) -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,8 +20,10 @@ from jobs.submit import NewJob, submit
 from tenancy.access import Tenancy
 from tenancy.recovery.store import Store
 from tests.conftest import Cluster, create_database
+from tests.contracts.s3_faults import Fault
 from tests.faults.conftest import held, someone_waits_for, state
 from tests.platforms import Platform, database_of, drop_databases, small_platform
+from tests.s3 import s3_store
 from web.app import create_app
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
@@ -69,12 +72,13 @@ def test_a_worker_killed_within_a_backup_leaves_it_to_the_next_which_goes_on(
             stored = {info.key: info.modified_at for info in store.bucket.list()}
             engine.kill(first)
         assert store.ids() == [], "without its manifest it is no backup"
-        assert f"{backup_id}/platform.backup" in stored
+        (first_file,) = [key for key in stored if key.endswith("/platform.backup")]
         engine.worker("provisioning", name="second")
         until(lambda: state(platform.tenancy, backup_id) == "succeeded", 120, "the backup on the other worker")
     assert store.ids() == [backup_id]
     now = {info.key: info.modified_at for info in store.bucket.list()}
-    assert now[f"{backup_id}/platform.backup"] == stored[f"{backup_id}/platform.backup"], "it was not made twice"
+    assert [key for key in now if key.endswith("/platform.backup")] == [first_file], "it was not made twice"
+    assert now[first_file] == stored[first_file]
     assert lines_of(platform.settings, "backup", "verify", str(backup_id))[0] == 0
 
 
@@ -111,6 +115,22 @@ def test_a_restore_that_was_killed_is_refused_at_every_start_and_goes_on_when_it
     create_app(settings).extensions["nexus.tenancy"].dispose()
     for tenant_id in platform.tenants:
         assert documents(settings, tenant_id) == 30
+
+
+def test_commands_on_backups_in_s3_write_json_and_nothing_else(
+    cluster: Cluster, tmp_path: Path, worker_id: str, prepared: object
+) -> None:
+    name = f"nexus_kill_{worker_id}_{new_id().hex[-8:]}"
+    with s3_store() as s3, small_platform(cluster, name, tmp_path / "home", **s3.variables) as found:
+        backup_id = found.back_up()
+        for command in (("list",), ("verify", "latest"), ("prune",)):
+            told, _ = nexus(found.settings, "backup", *command, "--json").communicate(timeout=120)
+            assert json.loads(told)
+        s3.faults.spoil(Fault("answer", "GET", times=1000))
+        told, errors = nexus(found.settings, "backup", "verify", str(backup_id)).communicate(timeout=120)
+        assert (told, errors) == ("", "nexus: The object store failed (InternalError). [storage_unavailable]\n")
+        found.tenancy.dispose()
+        drop_databases(found)
 
 
 def documents(settings: Settings, tenant_id: UUID) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,12 +14,14 @@ import pytest
 from bench.engine import Engine, until
 from cli.embedded.postgres import EmbeddedPostgres
 from cli.prepare import prepare_platform
+from jobs.backup_standing import GOOD_AT
 from tenancy.access import Tenancy
 from tenancy.bootstrap import prepare
 from tenancy.recovery.restore import Restoration
 from tests.conftest import CLUSTER, Cluster, settings_for
 from tests.faults.conftest import state
 from tests.platforms import EMAIL, PASSWORD, Platform, Rows, populated, rows_of
+from tests.s3 import s3_store
 from web.app import create_app
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
@@ -30,13 +32,13 @@ PLATFORM = "nexus_platform"
 class Site:
     """A machine: a PostgreSQL and a home of its own; the broker is the run's."""
 
-    def __init__(self, cluster: Cluster, home: Path, backups: Path):
+    def __init__(self, cluster: Cluster, home: Path, kept: Mapping[str, Any]):
         self.home = home
         self.postgres = EmbeddedPostgres(home, CLUSTER)
         self.postgres.start()
         self.settings = settings_for(
             Cluster(self.postgres, cluster.valkey, cluster.home), PLATFORM, home,
-            NEXUS_BACKUP_FOLDER=backups, NEXUS_DEFAULT_TIER="pooled", NEXUS_LEASE_SECONDS=3,
+            **{"NEXUS_DEFAULT_TIER": "pooled", "NEXUS_LEASE_SECONDS": 3, **kept},
         )  # fmt: skip
 
     def destroy(self) -> None:
@@ -44,16 +46,20 @@ class Site:
         shutil.rmtree(self.home)
 
 
-@pytest.fixture
-def backups(tmp_path: Path) -> Path:
-    """What survives, beside the master keys."""
-    return tmp_path / "elsewhere"
+@pytest.fixture(params=["files", "s3"])
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Mapping[str, Any]]:
+    """Where stands what survives, beside the master keys: a folder of backups, or an S3 with backups and objects."""
+    if request.param == "files":
+        yield {"NEXUS_BACKUP_FOLDER": tmp_path / "elsewhere"}
+        return
+    with s3_store() as s3:
+        yield s3.variables
 
 
 @pytest.fixture
-def lost(cluster: Cluster, tmp_path: Path, backups: Path) -> Iterator[tuple[Platform, Site]]:
+def lost(cluster: Cluster, tmp_path: Path, kept: Mapping[str, Any]) -> Iterator[tuple[Platform, Site]]:
     """The platform that will be lost."""
-    site = Site(cluster, tmp_path / "old", backups)
+    site = Site(cluster, tmp_path / "old", kept)
     made = prepare(site.settings)
     with populated(site.settings, site.postgres.superuser_dsn, made.operator_tenant_id) as platform:
         yield platform, site
@@ -61,18 +67,20 @@ def lost(cluster: Cluster, tmp_path: Path, backups: Path) -> Iterator[tuple[Plat
 
 
 @pytest.fixture
-def new_site(cluster: Cluster, tmp_path: Path, backups: Path) -> Iterator[Site]:
+def new_site(cluster: Cluster, tmp_path: Path, kept: Mapping[str, Any]) -> Iterator[Site]:
     """A machine that has nothing."""
-    site = Site(cluster, tmp_path / "new", backups)
+    site = Site(cluster, tmp_path / "new", kept)
     yield site
     site.postgres.stop()
 
 
 def comparable(rows: Rows, backup_id: UUID) -> dict[str, list[dict[str, Any]]]:
-    """The rows but for what must differ: where the databases are, and the job that made the backup and was still running."""
+    """The rows but for what must differ: where the databases are, the job that made the backup and was still running, and what
+    it notes of it at its end."""
     found = copy.deepcopy(dict(rows))
     for row in found.get("tenants", []):
         row.pop("dsn_sealed")
+    found["readings"] = [row for row in found.get("readings", []) if row["name"] != GOOD_AT]
     found["jobs"] = [row for row in found.get("jobs", []) if row["id"] != str(backup_id)]
     return found
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
@@ -23,11 +23,12 @@ from jobs.recovery import submit_platform_backup
 from tenancy import fleet
 from tenancy.access import Tenancy
 from tenancy.bootstrap import prepare
+from tenancy.life.archives import HALF_STORED
 from tenancy.recovery.create import Creation
 from tenancy.recovery.reading import unreadable
 from tenancy.recovery.restore import Restoration
 from tenancy.recovery.sealed import SealedWriter, opened
-from tenancy.recovery.store import HALF_MADE_DAYS, Store
+from tenancy.recovery.store import Store
 from tenancy.recovery.verify import Files
 from tenancy.vault import MasterRing
 from tests.conftest import Cluster, create_database, settings_for
@@ -55,8 +56,9 @@ def files_of(platform: Platform, backup_id: UUID) -> Files:
 
 
 def path_of(platform: Platform, backup_id: UUID, name: str) -> Path:
-    """Where the file store keeps a file of a backup."""
-    *folders, last = f"{backup_id}/{name}".split("/")
+    """Where the file store keeps a file of a backup, by its name or the end of it: each run has a folder of its own."""
+    key = next(info.key for info in store_of(platform).bucket.list(f"{backup_id}/") if info.key.endswith(f"/{name}"))
+    *folders, last = key.split("/")
     folder = platform.settings.backup_folder
     assert folder is not None
     return folder.joinpath(*(f"{part}%" for part in folders), last)
@@ -160,7 +162,7 @@ def test_a_run_that_died_goes_on_with_the_tenant_that_it_was_at(platform: Platfo
     backup_id, kept = new_id(), dict[str, Any]()
 
     def dies(_done: int, _total: int | None, message: str) -> None:
-        if message.startswith(f"tenants/{platform.dedicated}"):
+        if f"/tenants/{platform.dedicated}" in message:
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
@@ -214,6 +216,22 @@ def test_a_tenant_whose_database_is_away_is_left_out_by_name_and_comes_back_with
     tenancy.dispose()
 
 
+def test_a_backup_that_misses_a_tenant_is_not_good_and_no_reason_for_a_good_one_to_go(platform: Platform) -> None:
+    name, store = sql.Identifier(f"nexus_t_{platform.dedicated.hex}"), store_of(platform)
+
+    def allow(connections: LiteralString) -> None:
+        with psycopg.connect(platform.superuser, autocommit=True) as connection:
+            connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(name, sql.SQL(connections)))
+
+    good = platform.back_up()
+    allow("false")
+    missing = platform.back_up()
+    assert (store.ids(), [store.is_good(each) for each in store.ids()]) == ([good, missing], [True, False])
+    allow("true")
+    again = platform.back_up()
+    assert store.ids() == [again], "the last of the day, which is good"
+
+
 def test_backups_are_kept_by_the_rule_and_what_was_never_finished_goes(platform: Platform) -> None:
     store, now = store_of(platform), datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -228,7 +246,7 @@ def test_backups_are_kept_by_the_rule_and_what_was_never_finished_goes(platform:
     daily = [made(now - timedelta(days=day)) for day in range(40)]
     twice = made(now - timedelta(days=3, hours=2))
     begun = made(now - timedelta(hours=5), whole=False)
-    abandoned = made(now - timedelta(days=HALF_MADE_DAYS, hours=1), whole=False)
+    abandoned = made(now - HALF_STORED - timedelta(hours=1), whole=False)
     gone = set(store.superfluous(now))
     assert {twice, abandoned} <= gone
     assert begun not in gone
