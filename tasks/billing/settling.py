@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -19,6 +19,7 @@ from domain.billing.invoices import outstanding
 from domain.billing.payments import Payment, PaymentState, merge, settles
 from models.tenant import Invoice, PaymentAttempt, Subscription
 from models.tenant import Payment as PaymentRow
+from models.tenant.owing import restore
 
 PAYABLE = frozenset({"open", "uncollectible"})
 UNDER_WAY = ("calling", "unknown", "pending")
@@ -72,8 +73,7 @@ def settle(session: Session, tenant_id: UUID, payment: Payment, now: datetime) -
     due = outstanding(invoice.total, invoice.credited)
     if invoice.state in PAYABLE and settles(payment, due, invoice.currency):
         invoice.state, invoice.paid_at, invoice.collect_at = "paid", func.now(), None
-        session.flush()
-        _restore(session, invoice)
+        restore(session, invoice, ("incomplete", "past_due", "unpaid"))
     if attempt is not None and payment.state is not PaymentState.PENDING:
         _end(session, attempt, invoice, payment.state, now)
     return Settled(invoice, attempt)
@@ -104,21 +104,6 @@ def fail(session: Session, invoice: Invoice, now: datetime) -> None:
     subscription = _subscription(session, invoice)
     if subscription is not None and subscription.state in ("active", "past_due"):
         subscription.state = dunning.subscription_state
-        subscription.version += 1
-
-
-def _restore(session: Session, invoice: Invoice) -> None:
-    """The subscription goes on as before, once nothing of it has failed to be paid."""
-    subscription = _subscription(session, invoice)
-    if subscription is None or subscription.state not in ("incomplete", "past_due", "unpaid"):
-        return
-    owing = select(Invoice.id).where(
-        Invoice.tenant_id == invoice.tenant_id,
-        Invoice.subscription_id == subscription.id,
-        or_(Invoice.state == "uncollectible", (Invoice.state == "open") & (Invoice.failures > 0)),
-    )
-    if session.scalar(owing.limit(1)) is None:
-        subscription.state = "active"
         subscription.version += 1
 
 
