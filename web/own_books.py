@@ -32,7 +32,9 @@ def own_customer(session: Session, seller_id: UUID, *, to_change: bool = False) 
     mine = select(Customer).where(Customer.tenant_id == seller_id, Customer.external_id == str(tenant_id()))
     customer = session.scalar(mine.with_for_update() if to_change else mine)
     if customer is None:
-        raise NotFound("This tenant has not subscribed to the platform.")
+        raise NotFound(
+            "This tenant has not subscribed to the platform: choose of GET /billing/plans and POST /billing/subscribe."
+        )
     return customer
 
 

@@ -37,7 +37,10 @@ def check_action(action: str, state: str, cancel_at: datetime | None, now: datet
     """Raise `IllegalTransition` unless the subscription allows it."""
     if action not in actions(state, cancel_at, now):
         ending = "" if cancel_at is None else " and is to end" if now < cancel_at else " and has ended"
-        raise IllegalTransition(f"The subscription is {state}{ending}; it cannot {action.replace('_', ' ')}.")
+        can = ", ".join(each.replace("_", " ") for each in actions(state, cancel_at, now)) or "nothing"
+        raise IllegalTransition(
+            f"The subscription is {state}{ending}; it cannot {action.replace('_', ' ')}. What it allows: {can}."
+        )
 
 
 def check_change(now: PlanTerms, then: PlanTerms) -> None:
