@@ -61,6 +61,8 @@ from jobs.payloads.tenants import (
 )
 
 PROVIDER_RETRY = RetryPolicy(max_attempts=8, base_delay=1.0, max_delay=600.0)
+RECEIVED_RETRY = RetryPolicy(max_attempts=48, base_delay=1.0, max_delay=3600.0)
+"""About a day: an event that was kept does not come again, so it outlasts a provider that cannot be asked about it."""
 WEBHOOK_RETRY = RetryPolicy(MAX_ATTEMPTS, base_delay=float(RETRY_SECONDS[0]), max_delay=60.0)
 """The handler asks for the waits of the Standard Webhooks schedule, which are longer than these."""
 
@@ -202,7 +204,7 @@ KINDS: dict[str, Kind] = {
             "search.source", "search", SearchSourceSchema, None, QUICK_RETRY, timedelta(seconds=60), 6, batchable=False,
         ),
         Kind("search.sweep", "default", SearchSweepSchema, None, UPKEEP_RETRY, timedelta(minutes=10), -10),
-        Kind("webhook.process", "webhooks", WebhookProcessSchema, None, PROVIDER_RETRY),
+        Kind("webhook.process", "webhooks", WebhookProcessSchema, None, RECEIVED_RETRY),
         Kind(
             "webhook.deliver", "webhooks", WebhookDeliverSchema, None, WEBHOOK_RETRY, timedelta(seconds=60),
             batchable=False,

@@ -13,6 +13,7 @@ from jobs.context import JobContext
 from jobs.handlers import handles
 from providers.payments import payment_provider
 from tasks.billing.due import refresh_due
+from tasks.billing.following import tell_outcome
 from tasks.billing.settling import record, settle
 from tenancy.audit import acting, current_origin
 
@@ -35,15 +36,16 @@ def process(context: JobContext, payload: Mapping[str, Any]) -> Mapping[str, Any
     # It is the provider who acts, whichever job takes it in.
     with acting(replace(current_origin(), actor=f"provider:{source}")), context.session() as session:
         payment = record(session, context.tenant_id, source, reported)
-        invoice_state = settle(session, context.tenant_id, payment, datetime.now(UTC))
-    if invoice_state is not None:
+        settled = settle(session, context.tenant_id, payment, datetime.now(UTC))
+    if settled is not None:
         refresh_due(context)  # the subscription may go on, or the next attempt has a date
+        tell_outcome(context, settled.invoice, settled.attempt)
     return {
         "handled": True,
         "payment_id": payment.provider_id,
         "payment_state": payment.state.value,
         "invoice_id": None if payment.invoice_id is None else str(payment.invoice_id),
-        "invoice_state": invoice_state,
+        "invoice_state": None if settled is None else settled.invoice.state,
         "verified_by": verified_by,
     }
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from domain.billing.quotas import quotas_left
 from domain.billing.statement import Window
-from domain.billing.subscriptions import ENTITLED
+from domain.billing.subscriptions import ENTITLED, LIVE
 from domain.billing.timeline import ChargeTerms
 from models.tenant import Meter, Plan, Subscription
 from models.tenant.billing_reads import Measurement, measured
@@ -18,18 +18,20 @@ from web.previews import course_for, running_period
 
 
 def entitlements(session: Session, seller: UUID, customer_id: UUID) -> dict[str, Any]:
-    """The features and quotas of every subscription that entitles; of two with one name, the newer one's."""
+    """The features of every subscription that entitles, and the quotas of all that are not over; of two with one name, the
+    newer one's."""
     rows = session.scalars(
         select(Subscription)
         .where(Subscription.tenant_id == seller, Subscription.customer_id == customer_id)
-        .where(Subscription.state.in_(ENTITLED))
+        .where(Subscription.state.in_(LIVE))
         .order_by(Subscription.id)
     ).all()
     features: dict[str, Any] = {}
     quotas: dict[str, Any] = {}
     for row in rows:
         plan = session.get_one(Plan, (seller, row.plan_id))
-        features.update(plan.entitlements)
+        if row.state in ENTITLED:
+            features.update(plan.entitlements)
         quotas.update(quotas_left(plan.quotas, _used(session, row, plan)))
     return {"entitlements": features, "quotas": quotas}
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from flask import Response, make_response
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from domain.billing.documents import Document, DocumentLine, pdf
@@ -78,15 +79,33 @@ def document(session: Session, invoice: Invoice) -> Response:
 def line_events(
     session: Session, invoice: Invoice, line_id: UUID, page: Page
 ) -> tuple[Envelope[UsageEvent], dict[str, str]]:
-    """The page of the usage that a line bills. Raises `NotFound` for a line that is not the invoice's."""
+    """The page of the usage that a line bills. Raises `NotFound` for a line that is not the invoice's.
+
+    Usage that came after the invoice is the next one's: the line of the adjustment there opens to it.
+    """
     line = session.get(InvoiceLine, (invoice.tenant_id, line_id))
     if line is None or line.invoice_id != invoice.id:
         raise NotFound(f"The invoice has no line {line_id}.")
     events = select(UsageEvent).where(
         UsageEvent.tenant_id == invoice.tenant_id, UsageEvent.customer_id == invoice.customer_id,
         UsageEvent.code == line.code, UsageEvent.timestamp >= line.starts_at, UsageEvent.timestamp < line.ends_at,
+        UsageEvent.created_at <= invoice.created_at,
     )  # fmt: skip
+    billed_at = _billed_at(session, invoice, line) if line.kind == "adjustment" else None
+    if billed_at is not None:
+        events = events.where(UsageEvent.created_at > billed_at)
     if page.after is not None:
         events = events.where(UsageEvent.id < page.after if page.newest_first else UsageEvent.id > page.after)
     order = UsageEvent.id.desc() if page.newest_first else UsageEvent.id.asc()
     return page.answer(session.scalars(events.order_by(order).limit(page.fetch_limit)).all())
+
+
+def _billed_at(session: Session, invoice: Invoice, adjustment: InvoiceLine) -> datetime | None:
+    """When the usage that an adjustment puts right was billed; None if there was none then."""
+    return session.scalar(
+        select(func.max(Invoice.created_at))
+        .join(InvoiceLine, (InvoiceLine.tenant_id == Invoice.tenant_id) & (InvoiceLine.invoice_id == Invoice.id))
+        .where(Invoice.tenant_id == invoice.tenant_id, Invoice.subscription_id == invoice.subscription_id)
+        .where(InvoiceLine.kind == "usage", InvoiceLine.charge == adjustment.charge)
+        .where(InvoiceLine.starts_at >= adjustment.starts_at, InvoiceLine.ends_at <= adjustment.ends_at)
+    )

@@ -32,7 +32,9 @@ def own_customer(session: Session, seller_id: UUID, *, to_change: bool = False) 
     mine = select(Customer).where(Customer.tenant_id == seller_id, Customer.external_id == str(tenant_id()))
     customer = session.scalar(mine.with_for_update() if to_change else mine)
     if customer is None:
-        raise NotFound("This tenant has not subscribed to the platform.")
+        raise NotFound(
+            "This tenant has not subscribed to the platform: choose of GET /billing/plans and POST /billing/subscribe."
+        )
     return customer
 
 
@@ -43,13 +45,20 @@ def own_customer_id(seller_id: UUID) -> UUID:
 
 
 def become_customer(session: Session, seller_id: UUID, body: Mapping[str, Any]) -> Customer:
-    """The tenant's customer, locked, so that of two requests at once the second finds the first one's subscription."""
+    """The tenant's customer, locked, so that of two requests at once the second finds the first one's subscription.
+
+    Name and address are those of the last request; the time zone stays, since periods are counted in it.
+    """
     row = {
         "tenant_id": seller_id, "id": new_id(), "external_id": str(tenant_id()), "name": body["name"], "email": body["email"],
         "timezone": body["timezone"],
     }  # fmt: skip
     session.execute(insert(Customer).values(row).on_conflict_do_nothing(index_elements=["tenant_id", "external_id"]))
-    return own_customer(session, seller_id, to_change=True)
+    customer = own_customer(session, seller_id, to_change=True)
+    if (customer.name, customer.email) != (body["name"], body["email"]):
+        customer.name, customer.email = body["name"], body["email"]
+        customer.version += 1
+    return customer
 
 
 def live_subscription(session: Session, seller_id: UUID, customer_id: UUID) -> Subscription | None:
@@ -78,9 +87,9 @@ def own_subscription(session: Session, seller_id: UUID) -> Subscription:
     return subscription
 
 
-def own_invoice(session: Session, seller_id: UUID, invoice_id: UUID) -> Invoice:
-    """An invoice for the caller's tenant. Raises `NotFound`, also for another customer's."""
-    invoice = found(session, seller_id, Invoice, invoice_id)
-    if invoice.customer_id != own_customer(session, seller_id).id:
+def own_invoice(session: Session, seller_id: UUID, invoice_id: UUID, *, to_change: bool = False) -> Invoice:
+    """An invoice for the caller's tenant. Raises `NotFound`, also for another customer's and for a draft."""
+    invoice = found(session, seller_id, Invoice, invoice_id, to_change=to_change)
+    if invoice.customer_id != own_customer(session, seller_id).id or invoice.state == "draft":
         raise NotFound(f"There is no invoice {invoice_id}.")
     return invoice

@@ -6,15 +6,18 @@ What asks the provider is a job of the caller's tenant, in the books of whoever 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from flask import Response
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
-from domain.errors import NotFound
+from domain.billing.invoices import check_action
+from domain.errors import Conflict, NotFound
 from jobs.submit import submit
-from models.tenant import PaymentMethod
+from models.tenant import Invoice, PaymentMethod
 from web.context import tenancy, tenant_id
 from web.jobs_response import accepted, new_job
 
@@ -35,6 +38,18 @@ def submit_for(kind: str, seller: UUID, payload: Mapping[str, Any]) -> Response:
     """Answer with the job that asks the provider."""
     books = {} if seller == tenant_id() else {"seller_id": str(seller)}
     return accepted(submit(tenancy(), new_job(kind, {**payload, **books})))
+
+
+def collect_now(session: Session, invoice: Invoice) -> None:
+    """Have the locked invoice collected. Raises `IllegalTransition`, and `Conflict` if its customer has nothing to pay with."""
+    check_action("pay", invoice.state)
+    usable = select(PaymentMethod.id).where(
+        PaymentMethod.tenant_id == invoice.tenant_id, PaymentMethod.customer_id == invoice.customer_id,
+        PaymentMethod.is_default, PaymentMethod.detached_at.is_(None),
+    )  # fmt: skip
+    if session.scalar(usable.limit(1)) is None:
+        raise Conflict("The customer has no payment method; attach one, and what is open is collected from it.")
+    invoice.collect_at = datetime.now(UTC)
 
 
 def remove_method(seller: UUID, customer_id: UUID, method_id: UUID) -> None:

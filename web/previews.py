@@ -21,7 +21,7 @@ from models.tenant.billing_reads import Measurement, billed_before, course_of, m
 
 
 def preview(session: Session, subscription: Subscription) -> dict[str, Any]:
-    """The next invoice as `InvoicePreviewSchema` shows it. Raises `Conflict` if none is to come."""
+    """The next invoice as `InvoicePreviewSchema` shows it. Raises `Conflict` if none is to come, or none can be made."""
     course = course_for(session, subscription)
     cycle = next_cycle(course)
     if cycle.label is None or subscription.state == "canceled":
@@ -40,7 +40,10 @@ def preview(session: Session, subscription: Subscription) -> dict[str, Any]:
     currency = course.phases[-1].plan.currency
     key = (subscription.tenant_id, subscription.customer_id, currency)
     balance = session.get(Balance, key)
-    lines, _ = balanced(compose(statement, usage, billed), 0 if balance is None else balance.amount)
+    try:
+        lines, _ = balanced(compose(statement, usage, billed), 0 if balance is None else balance.amount)
+    except ValueError as error:
+        raise Conflict(f"The next invoice cannot be made: {error}.") from None
     return {
         "currency": currency,
         "period_start": cycle.label.start,

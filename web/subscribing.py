@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -20,7 +20,9 @@ from domain.errors import FieldError, InvalidPayload
 from domain.ids import new_id
 from models.tenant import Customer, Plan, Subscription, SubscriptionChange
 from models.tenant.billing_reads import course_of, phases_of, plan_terms
+from models.tenant.owing import owed_state
 from web.bookkeeping import insert_once, lower_due, named
+from web.giving_up import give_up, open_invoices
 
 LONGEST_REACH = timedelta(days=3660)
 """How far from now an anchor may lie: each period of a backdated subscription becomes an invoice."""
@@ -51,7 +53,7 @@ def subscribe(
 
 def change_plan(session: Session, subscription: Subscription, plan_id: UUID) -> None:
     """Go over to another plan of the same rhythm and currency from this second on. Raises `InvalidPayload`."""
-    check_action("change_plan", subscription.state, subscription.cancel_at)
+    _check("change_plan", subscription)
     plan = named(session, subscription.tenant_id, Plan, plan_id)
     terms = plan_terms(session, subscription.tenant_id, [subscription.plan_id, plan.id])
     check_change(terms[subscription.plan_id], terms[plan.id])
@@ -61,23 +63,30 @@ def change_plan(session: Session, subscription: Subscription, plan_id: UUID) -> 
 
 def pause(session: Session, subscription: Subscription) -> None:
     """From this second on no fee is owed; usage still is."""
-    check_action("pause", subscription.state, subscription.cancel_at)
+    _check("pause", subscription)
     _change(session, subscription, subscription.plan_id, paused=True)
     subscription.state = "paused"
 
 
 def resume(session: Session, subscription: Subscription) -> None:
-    """From this second on the fee is owed again. Periods have gone on meanwhile."""
-    check_action("resume", subscription.state, subscription.cancel_at)
+    """From this second on the fee is owed again. Periods have gone on meanwhile, and what was owed before still is."""
+    _check("resume", subscription)
     _change(session, subscription, subscription.plan_id, paused=False)
-    subscription.state = "active"
+    subscription.state = owed_state(session, subscription.tenant_id, subscription.id)
 
 
 def cancel(session: Session, subscription: Subscription, *, at_once: bool) -> None:
-    """End it now, or with the period that runs. What was used until then is billed by the cycle, which then ends it."""
-    check_action("cancel", subscription.state, subscription.cancel_at)
+    """End it now, or with the period that runs. What was used until then is billed by the cycle, which then ends it.
+
+    One that never began, since its first invoice was not paid, owes nothing: the invoice is voided. Raises `Conflict` while
+    that one is being collected.
+    """
+    _check("cancel", subscription)
     moment = datetime.now(UTC)
     now = moment.replace(microsecond=0)
+    if subscription.state == "incomplete":
+        for invoice in open_invoices(session, subscription.tenant_id, subscription.id):
+            give_up(session, invoice, "void")
     if subscription.state in ("incomplete", "unpaid"):  # nothing of it is billed any more
         subscription.state, subscription.cancel_at, subscription.canceled_at = "canceled", now, now
         subscription.version += 1
@@ -94,9 +103,7 @@ def cancel(session: Session, subscription: Subscription, *, at_once: bool) -> No
 
 def keep(session: Session, subscription: Subscription) -> None:
     """Take back a cancellation that has not come yet."""
-    check_action("keep", subscription.state, subscription.cancel_at)
-    if subscription.cancel_at is not None and subscription.cancel_at <= datetime.now(UTC):
-        check_action("keep", "canceled", None)
+    _check("keep", subscription)
     subscription.cancel_at = None
     _reschedule(subscription, _course(session, subscription))
 
@@ -104,7 +111,12 @@ def keep(session: Session, subscription: Subscription) -> None:
 def shown(subscription: Subscription) -> dict[str, Any]:
     """The subscription with what may be done with it."""
     columns = {column.key: getattr(subscription, column.key) for column in Subscription.__table__.columns}
-    return {**columns, "available_actions": actions(subscription.state, subscription.cancel_at)}
+    available = actions(subscription.state, subscription.cancel_at, datetime.now(UTC))
+    return {**columns, "available_actions": available}
+
+
+def _check(action: str, subscription: Subscription) -> None:
+    check_action(action, subscription.state, subscription.cancel_at, datetime.now(UTC))
 
 
 def _change(session: Session, subscription: Subscription, plan_id: UUID, *, paused: bool) -> None:
@@ -114,7 +126,9 @@ def _change(session: Session, subscription: Subscription, plan_id: UUID, *, paus
     if session.scalar(select(SubscriptionChange.id).filter_by(**key).limit(1)) is None:
         first = {**key, "id": new_id(), "at": subscription.anchor_at, "plan_id": subscription.plan_id, "paused": False}
         session.execute(insert(SubscriptionChange).values(first))
-    at = max(datetime.now(UTC).replace(microsecond=0), subscription.anchor_at)
+    # Clocks differ between machines, and step back: what was asked for later must not lie before what it changes.
+    last_at = session.scalar(select(func.max(SubscriptionChange.at)).filter_by(**key)) or subscription.anchor_at
+    at = max(datetime.now(UTC).replace(microsecond=0), last_at)
     row = {**key, "id": new_id(), "at": at, "plan_id": plan_id, "paused": paused}
     latest = insert(SubscriptionChange).values(row)
     session.execute(latest.on_conflict_do_update(index_elements=unique, set_={"plan_id": plan_id, "paused": paused}))

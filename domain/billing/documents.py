@@ -8,11 +8,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from domain.billing.currencies import places
+
 if TYPE_CHECKING:
     from fpdf import FPDF
-
-_EXPONENTS = {"JPY": 0, "KRW": 0, "VND": 0, "CLP": 0, "ISK": 0, "BHD": 3, "KWD": 3, "OMR": 3, "JOD": 3, "TND": 3}
-"""Decimal places of currencies that do not have two (ISO 4217)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +42,11 @@ class Document:
 
 def money(amount: Decimal | int, currency: str) -> str:
     """Minor units as people write them, with the currency's decimal places and any more that a unit price has."""
-    places = _EXPONENTS.get(currency.upper(), 2)
-    major = Decimal(amount).scaleb(-places)
+    least = places(currency)
+    major = Decimal(amount).scaleb(-least)
     shown = f"{major:f}"
     digits = len(shown.partition(".")[2])
-    return f"{major:.{max(places, min(digits, 12))}f} {currency}"
+    return f"{major:.{max(least, min(digits, 12))}f} {currency}"
 
 
 def pdf(document: Document) -> bytes:

@@ -22,7 +22,8 @@ ACTIONS: dict[str, tuple[str, ...]] = {
 def check_action(action: str, state: str) -> None:
     """Raise `IllegalTransition` unless an invoice in that state allows it."""
     if action not in ACTIONS[state]:
-        raise IllegalTransition(f"The invoice is {state}; it cannot {action.replace('_', ' ')}.")
+        can = ", ".join(each.replace("_", " ") for each in ACTIONS[state]) or "nothing"
+        raise IllegalTransition(f"The invoice is {state}; it cannot {action.replace('_', ' ')}. What it allows: {can}.")
 
 
 def outstanding(total: int, credited: int) -> int:

@@ -7,8 +7,12 @@ every order of the same reports ends in the same payment.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from uuid import UUID
+
+KEY_LIFE = timedelta(hours=23)
+"""How long a provider is sure to answer the same key with what it did the first time; Stripe forgets keys after 24 hours."""
 
 
 class PaymentState(StrEnum):

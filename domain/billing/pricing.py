@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, Decimal, localcontext
 from typing import Any
 
 from domain.billing.money import Line
 from domain.errors import FieldError, InvalidPayload
 
 MODELS = ("standard", "graduated", "volume", "package")
+_DIGITS = 200
 LARGEST_PRICE = Decimal(10**12)
 _NAMES = {
     "standard": {"unit_amount", "free_units"},
@@ -41,6 +42,11 @@ def price(name: str, model: str, terms: Mapping[str, Any], quantity: Decimal) ->
     """The lines of `quantity` units, none where nothing was used. `terms` have passed `checked_terms`."""
     if quantity <= 0:
         return []
+    with localcontext(prec=_DIGITS):  # the 28 digits of every day would round a quantity before it is priced
+        return _priced(name, model, terms, quantity)
+
+
+def _priced(name: str, model: str, terms: Mapping[str, Any], quantity: Decimal) -> list[Line]:
     match model:
         case "standard":
             billable = max(Decimal(0), quantity - _decimal(terms.get("free_units", "0")))

@@ -8,7 +8,7 @@ in advance, and a pause are one rule, and a credit is never more than what was d
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -90,7 +90,8 @@ class Statement:
 class Billed:
     """What earlier lines of a key come to: `amount` on any invoice, `debited` on those that were not given up.
 
-    An invoice that was voided is forgiven: it is not billed again, and what it held is not given back.
+    An invoice that was voided is forgiven: it is not billed again, and what it held is not given back. What a credit note
+    has given back is debited no more.
     """
 
     amount: int = 0
@@ -117,7 +118,7 @@ def compose(statement: Statement, usage: Mapping[Key, Decimal], billed: Mapping[
             for line in price(window.charge.name, window.charge.model, window.charge.terms, quantity)
         ]
     for window in statement.late_windows():
-        lines += _late(window, usage.get(window.key, Decimal(0)), billed.get(window.key, NOTHING))
+        lines += _late(window, usage.get(window.key, Decimal(0)), _billed_within(window, billed))
     return lines
 
 
@@ -164,8 +165,25 @@ def _late(window: Window, quantity: Decimal, billed: Billed) -> list[StatementLi
     return [StatementLine(Line(text, Decimal(1), Decimal(difference)), "adjustment", window.key, charge.code)]
 
 
+def _billed_within(window: Window, billed: Mapping[Key, Billed]) -> Billed:
+    """What was billed of the window, whole or in parts: invoices from before pauses were bridged have a line for each."""
+    charge = str(window.charge.id)
+    parts = [
+        found for (of, start, end), found in billed.items()
+        if of == charge and window.start <= start and end <= window.end
+    ]  # fmt: skip
+    return Billed(sum(part.amount for part in parts), sum(part.debited for part in parts))
+
+
 def _windows(parts: Sequence[Span]) -> list[Window]:
-    return [Window(charge, span.start, span.end) for span in parts for charge in span.plan.charges]
+    """One for each charge and time of a plan. A pause does not divide them: free units and tiers do not begin anew."""
+    times: list[Span] = []
+    for span in parts:
+        if times and times[-1].plan.id == span.plan.id and times[-1].end == span.start:
+            times[-1] = replace(times[-1], end=span.end)
+        else:
+            times.append(span)
+    return [Window(charge, span.start, span.end) for span in times for charge in span.plan.charges]
 
 
 def _dates(start: datetime, end: datetime) -> str:

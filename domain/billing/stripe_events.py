@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from domain.billing.payments import Payment, PaymentState, advance
+from domain.billing.stripe_amounts import from_stripe
 from domain.errors import Permanent
 from domain.ids import parse_id
 
@@ -62,11 +63,12 @@ def read_payment(event_type: str, data: Mapping[str, Any]) -> Payment:
             state = advance(state, _STATE_BY_STATUS.get(str(data.get("status")), PaymentState.PENDING))
             received = ("amount_received",) if state is PaymentState.SUCCEEDED else ()
             amount, provider_id = _amount(data, *received, "amount"), data["id"]
+    currency = _text(data, "currency").upper()
     return Payment(
         provider_id=provider_id if isinstance(provider_id, str) and provider_id else _text(data, "id"),
         state=state,
-        amount=amount,
-        currency=_text(data, "currency").upper(),
+        amount=from_stripe(amount, currency),
+        currency=currency,
         invoice_id=_invoice_id(data),
     )
 

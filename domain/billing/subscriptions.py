@@ -23,16 +23,24 @@ ACTIONS: dict[str, tuple[str, ...]] = {
 }
 
 
-def actions(state: str, cancel_at: datetime | None) -> tuple[str, ...]:
-    """What may be done with a subscription; one that is to end can be kept (`keep`), or ended at once."""
-    return ACTIONS[state] if cancel_at is None or state == "canceled" else ("keep", "cancel")
+def actions(state: str, cancel_at: datetime | None, now: datetime) -> tuple[str, ...]:
+    """What may be done with a subscription; one that is to end can be kept (`keep`), or ended at once.
+
+    One whose end has come only waits for its last bill: nothing changes when that was.
+    """
+    if cancel_at is None or state == "canceled":
+        return ACTIONS[state]
+    return ("keep", "cancel") if now < cancel_at else ()
 
 
-def check_action(action: str, state: str, cancel_at: datetime | None) -> None:
+def check_action(action: str, state: str, cancel_at: datetime | None, now: datetime) -> None:
     """Raise `IllegalTransition` unless the subscription allows it."""
-    if action not in actions(state, cancel_at):
-        ending = " and is to end" if cancel_at is not None else ""
-        raise IllegalTransition(f"The subscription is {state}{ending}; it cannot {action.replace('_', ' ')}.")
+    if action not in actions(state, cancel_at, now):
+        ending = "" if cancel_at is None else " and is to end" if now < cancel_at else " and has ended"
+        can = ", ".join(each.replace("_", " ") for each in actions(state, cancel_at, now)) or "nothing"
+        raise IllegalTransition(
+            f"The subscription is {state}{ending}; it cannot {action.replace('_', ' ')}. What it allows: {can}."
+        )
 
 
 def check_change(now: PlanTerms, then: PlanTerms) -> None:

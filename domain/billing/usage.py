@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from domain.billing.periods import Cadence, boundary
@@ -15,6 +16,7 @@ AGGREGATIONS = ("count", "sum", "max", "unique", "latest")
 AHEAD = timedelta(minutes=5)
 """How far a sender's clock may be ahead of ours."""
 LARGEST_VALUE = Decimal(10**15)
+_DECIMAL = re.compile(r"[0-9]{1,16}(\.[0-9]{1,18})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +37,15 @@ def measure(aggregation: str, name: str | None, properties: Mapping[str, Any], p
         if isinstance(value, bool) or not isinstance(value, str | int) or not 1 <= len(str(value)) <= 500:
             return FieldError(place, "invalid", "The meter needs a text or a whole number of 1 to 500 characters here.")
         return Measured(item=str(value))
-    if isinstance(value, bool) or not isinstance(value, str | int) or len(str(value)) > 40:
+    if isinstance(value, bool) or not isinstance(value, str | int):
         return FieldError(place, "invalid", "The meter needs a number here: whole, or a decimal written as a string.")
-    try:
-        number = Decimal(value)
-    except InvalidOperation:
-        return FieldError(place, "invalid", "Not a decimal.")
-    if not number.is_finite() or not 0 <= number <= LARGEST_VALUE:
-        return FieldError(place, "out_of_range", "Must be a finite number that is not negative.")
+    if not _DECIMAL.fullmatch(str(value)):
+        return FieldError(
+            place, "invalid", "Must be a decimal that is not negative, such as 12.5, of at most 18 places."
+        )
+    number = Decimal(value)
+    if number > LARGEST_VALUE:
+        return FieldError(place, "out_of_range", f"Must be at most {LARGEST_VALUE:f}.")
     return Measured(value=number)
 
 

@@ -41,12 +41,18 @@ SELECT w.n, CASE w.aggregation
 """The server counts; what comes back is one row per window, however many events there are."""
 
 _BILLED = text("""
-SELECT i.subscription_id, l.charge, l.starts_at, l.ends_at, sum(l.amount) AS amount,
-       coalesce(sum(l.amount) FILTER (WHERE i.state IN ('open', 'paid')), 0) AS debited
-  FROM invoices i JOIN invoice_lines l ON l.tenant_id = i.tenant_id AND l.invoice_id = i.id
- WHERE i.tenant_id = :tenant_id AND i.subscription_id = ANY(:subscriptions) AND l.charge IS NOT NULL AND l.ends_at > :since
- GROUP BY 1, 2, 3, 4
+WITH lines AS (
+    SELECT i.subscription_id, l.charge, l.starts_at, l.ends_at, i.state, i.credited, sum(l.amount) AS amount
+      FROM invoices i JOIN invoice_lines l ON l.tenant_id = i.tenant_id AND l.invoice_id = i.id
+     WHERE i.tenant_id = :tenant_id AND i.subscription_id = ANY(:subscriptions) AND l.charge IS NOT NULL AND l.ends_at > :since
+     GROUP BY i.id, 1, 2, 3, 4, 5, 6
+)
+SELECT subscription_id, charge, starts_at, ends_at, sum(amount) AS amount,
+       coalesce(sum(CASE WHEN amount > 0 THEN greatest(amount - credited, 0) ELSE amount END)
+                FILTER (WHERE state IN ('open', 'paid')), 0) AS debited
+  FROM lines GROUP BY 1, 2, 3, 4
 """)
+"""A credit note is not for a line, so what it gave back counts against each: nothing is given back twice."""
 
 
 @dataclass(frozen=True, slots=True)

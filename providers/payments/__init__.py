@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from config.settings import Settings
 from domain.errors import Permanent
-from providers.payments.base import ChargeRequest, ChargeResult, Method, PaymentProvider, ProviderObject
+from providers.payments.base import ChargeRequest, ChargeResult, Method, PaymentProvider, ProviderObject, RefundRequest
 
-__all__ = ["ChargeRequest", "ChargeResult", "Method", "PaymentProvider", "ProviderObject", "payment_provider"]
+__all__ = [
+    "ChargeRequest",
+    "ChargeResult",
+    "Method",
+    "PaymentProvider",
+    "ProviderObject",
+    "RefundRequest",
+    "payment_provider",
+]
 
 
 def payment_provider(settings: Settings, name: str, timeout: float = 20.0) -> PaymentProvider:
@@ -24,7 +32,9 @@ def payment_provider(settings: Settings, name: str, timeout: float = 20.0) -> Pa
 
         key, base = settings.stripe_api_key.get_secret_value(), settings.stripe_api_base or STRIPE_URL
         return StripePaymentProvider(api_key=key, api_base=base, timeout=timeout)
-    if name == "stripe" and settings.environment == "production":
+    if name in ("stripe", "sandbox") and settings.environment == "production":
+        if name == "sandbox":
+            raise Permanent("The sandbox moves no money; attach a real method.", code="provider_not_supported")
         raise Permanent("Stripe is not configured: set STRIPE_API_KEY.", code="provider_not_configured")
     if name in ("stripe", "sandbox"):
         from providers.payments.sandbox import SandboxPaymentProvider

@@ -45,6 +45,17 @@ class ChargeResult:
 
 
 @dataclass(frozen=True, slots=True)
+class RefundRequest:
+    """Money to give back: `amount` in minor units of `currency`, of the payment with that id. The same `key` is the same
+    refund."""
+
+    payment: str
+    amount: int
+    currency: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Method:
     """A payment method as a person recognises it."""
 
@@ -89,8 +100,12 @@ class PaymentProvider(Protocol):
         """What became of a charge whose answer was lost too long ago to be asked for again; None: it was never made."""
         ...
 
-    def refund(self, payment: str, amount: int, key: str) -> str:
-        """Give back a part of a payment, in minor units; returns the refund's id."""
+    def refund(self, request: RefundRequest) -> str:
+        """Give back a part of a payment, or all of it; returns the refund's id."""
+        ...
+
+    def find_refund(self, request: RefundRequest) -> str | None:
+        """The id of a refund whose answer was lost too long ago to be asked for again; None: it was never made."""
         ...
 
     def portal(self, customer: str, return_url: str, key: str) -> str:

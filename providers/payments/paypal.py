@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from domain.errors import Permanent
-from providers.payments.base import ChargeRequest, ChargeResult, Method, ProviderObject
+from providers.payments.base import ChargeRequest, ChargeResult, Method, ProviderObject, RefundRequest
 
 
 class PayPalPaymentProvider:
@@ -43,9 +43,13 @@ class PayPalPaymentProvider:
         """Refused."""
         raise _placeholder("no charge was looked for")
 
-    def refund(self, payment: str, amount: int, key: str) -> str:
+    def refund(self, request: RefundRequest) -> str:
         """Refused."""
         raise _placeholder("nothing was refunded")
+
+    def find_refund(self, request: RefundRequest) -> str | None:
+        """Refused."""
+        raise _placeholder("no refund was looked for")
 
     def portal(self, customer: str, return_url: str, key: str) -> str:
         """Refused."""

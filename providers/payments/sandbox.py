@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from domain.errors import Permanent
-from providers.payments.base import ChargeRequest, ChargeResult, Method, ProviderObject
+from providers.payments.base import ChargeRequest, ChargeResult, Method, ProviderObject, RefundRequest
 
 # The state in which an event would most often leave the object.
 _STATUSES = {
@@ -63,9 +63,13 @@ class SandboxPaymentProvider:
         """None: it remembers nothing."""
         return None
 
-    def refund(self, payment: str, amount: int, key: str) -> str:
+    def refund(self, request: RefundRequest) -> str:
         """An id that the key decides."""
-        return _id("re", key)
+        return _id("re", request.key)
+
+    def find_refund(self, request: RefundRequest) -> str | None:
+        """None: it remembers nothing."""
+        return None
 
     def portal(self, customer: str, return_url: str, key: str) -> str:
         """The address to come back to, which says that this was the sandbox."""

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from domain.billing.stripe_amounts import to_stripe
 from domain.errors import JobError, Permanent, RateLimited, Transient
 from providers.calls import Calling
-from providers.payments.base import ChargeRequest, ChargeResult, Method, ProviderObject
+from providers.payments.base import ChargeRequest, ChargeResult, Method, ProviderObject, RefundRequest
 from providers.retry_after import retry_after
 
 STRIPE_URL = "https://api.stripe.com"
@@ -91,7 +92,7 @@ class StripePaymentProvider:
     def charge(self, request: ChargeRequest) -> ChargeResult:
         """A PaymentIntent, confirmed at once. A card's refusal is a result, not an error."""
         sent = {
-            "amount": request.amount, "currency": request.currency.lower(), "customer": request.customer,
+            "amount": to_stripe(request.amount, request.currency), "currency": request.currency.lower(), "customer": request.customer,
             "payment_method": request.payment_method, "confirm": True, "off_session": True,
             "metadata": dict(request.metadata),
         }  # fmt: skip
@@ -113,9 +114,21 @@ class StripePaymentProvider:
                 return _charged(intent)
         return None
 
-    def refund(self, payment: str, amount: int, key: str) -> str:
+    def refund(self, request: RefundRequest) -> str:
         """A refund of the PaymentIntent."""
-        return _text(self._call("refunds.create", {"payment_intent": payment, "amount": amount}, key=key), "id")
+        sent = {
+            "payment_intent": request.payment, "amount": to_stripe(request.amount, request.currency),
+            "metadata": {"key": request.key},
+        }  # fmt: skip
+        return _text(self._call("refunds.create", sent, key=request.key), "id")
+
+    def find_refund(self, request: RefundRequest) -> str | None:
+        """Looks through the PaymentIntent's refunds for the one whose metadata has the key."""
+        for refund in self._pages("refunds.list", {"payment_intent": request.payment}):
+            metadata = refund.get("metadata")
+            if isinstance(metadata, dict) and metadata.get("key") == request.key:
+                return _text(refund, "id")
+        return None
 
     def portal(self, customer: str, return_url: str, key: str) -> str:
         """A session of Stripe's billing portal."""

@@ -19,7 +19,7 @@ from bus.events import publish
 from domain.billing.periods import Cadence, Period, period, zone_named
 from domain.billing.quotas import Quota, allowances
 from domain.billing.statement import Window
-from domain.billing.subscriptions import ENTITLED
+from domain.billing.subscriptions import LIVE
 from domain.billing.timeline import ChargeTerms
 from domain.billing.usage import number_at
 from domain.errors import InvalidPayload, NexusError
@@ -118,11 +118,12 @@ def _allowed(
 
 
 def _entitling(session: Session, seller: UUID) -> Sequence[tuple[Subscription, Plan, Customer]]:
+    """Also those that are paused or not paid: who does not pay may not use more than who does."""
     found = session.execute(
         select(Subscription, Plan, Customer)
         .join(Plan, (Plan.tenant_id == Subscription.tenant_id) & (Plan.id == Subscription.plan_id))
         .join(Customer, (Customer.tenant_id == Subscription.tenant_id) & (Customer.id == Subscription.customer_id))
-        .where(Subscription.tenant_id == seller, Subscription.state.in_(ENTITLED), Customer.external_id.is_not(None))
+        .where(Subscription.tenant_id == seller, Subscription.state.in_(LIVE), Customer.external_id.is_not(None))
         .where(or_(Plan.quotas != _EMPTY, Plan.entitlements != _EMPTY))
         .order_by(Subscription.id)
     )

@@ -16,9 +16,8 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from bus.events import announce
 from domain.billing.invoices import outstanding
-from domain.billing.payments import Payment, PaymentState
+from domain.billing.payments import KEY_LIFE, Payment, PaymentState
 from domain.errors import Permanent, Transient
 from domain.ids import new_id
 from jobs.context import JobContext
@@ -26,11 +25,11 @@ from jobs.handlers import handles
 from models.tenant import Customer, Invoice, PaymentAttempt, PaymentMethod
 from providers.payments import ChargeRequest, ChargeResult, payment_provider
 from tasks.billing.due import refresh_due
-from tasks.billing.following import told
+from tasks.billing.following import tell_outcome
 from tasks.billing.settling import PAYABLE, UNDER_WAY, fail, record, settle
 
-KEY_LIFE = timedelta(hours=23)
-"""Stripe forgets idempotency keys after 24 hours."""
+OURS_TO_MEND = frozenset({"provider_unauthorized", "provider_not_configured"})
+"""What only the operator can put right; nothing was asked of the customer's bank."""
 REMINDER = timedelta(minutes=15)
 """If nobody has written an attempt's outcome by then, the cycle has it looked for."""
 
@@ -52,9 +51,12 @@ def collect(context: JobContext, payload: Mapping[str, Any]) -> Mapping[str, Any
     """Collect the invoice from its customer's default payment method.
 
     Raises `Transient` if the outcome is unknown: the next attempt of the job goes on with the same attempt to collect.
+    Raises `Permanent` if the platform itself cannot ask its provider, which is no failure of the customer's: the attempt
+    stays under way, and a later cycle goes on with it.
     """
     attempt = _begin(context, payload["invoice_id"])
     if attempt is None:
+        _tell_again(context, payload["invoice_id"])
         refresh_due(context)
         return {"attempted": False}
     context.confirm()
@@ -64,13 +66,13 @@ def collect(context: JobContext, payload: Mapping[str, Any]) -> Mapping[str, Any
         _mark_unknown(context, attempt)
         raise
     except Permanent as error:
+        if error.job_code in OURS_TO_MEND:
+            refresh_due(context)
+            raise
         result = ChargeResult(None, "failed", error.job_code)
-    invoice = _finish(context, attempt, result)
+    invoice, row = _finish(context, attempt, result)
     refresh_due(context)
-    if result.state == "failed":
-        announce(context, "invoice.payment_failed", told(invoice), key=str(attempt.id))
-    elif invoice.state == "paid":
-        announce(context, "invoice.paid", told(invoice), key=str(invoice.id))
+    tell_outcome(context, invoice, row)
     return {"attempted": True, "outcome": result.state, "error_code": result.error_code, "invoice_state": invoice.state}
 
 
@@ -149,7 +151,7 @@ def _mark_unknown(context: JobContext, attempt: Attempt) -> None:
             row.state = "unknown"
 
 
-def _finish(context: JobContext, attempt: Attempt, result: ChargeResult) -> Invoice:
+def _finish(context: JobContext, attempt: Attempt, result: ChargeResult) -> tuple[Invoice, PaymentAttempt]:
     """Write the outcome, by the same path that webhooks take. Whoever comes second changes nothing."""
     now = datetime.now(UTC)
     with context.session() as session:
@@ -162,13 +164,23 @@ def _finish(context: JobContext, attempt: Attempt, result: ChargeResult) -> Invo
         invoice = session.get_one(Invoice, (context.tenant_id, attempt.invoice_id), with_for_update=True)
         row = session.get_one(PaymentAttempt, (context.tenant_id, attempt.id), with_for_update=True)
         if row.state not in UNDER_WAY:
-            return invoice
+            return invoice, row
         row.error_code = result.error_code
         if merged is None:
             row.state, row.finished_at = "failed", now
             fail(session, invoice, now)
-            return invoice
+            return invoice, row
         row.provider_id, row.state = merged.provider_id, "pending"
         session.flush()
         settle(session, context.tenant_id, merged, now)
-        return invoice
+        return invoice, row
+
+
+def _tell_again(context: JobContext, invoice_id: UUID) -> None:
+    """Tell how the last attempt ended, for a run that was killed after it had written that."""
+    of_invoice = (PaymentAttempt.tenant_id == context.tenant_id, PaymentAttempt.invoice_id == invoice_id)
+    with context.session() as session:
+        invoice = session.get(Invoice, (context.tenant_id, invoice_id))
+        last = session.scalar(select(PaymentAttempt).where(*of_invoice).order_by(PaymentAttempt.number.desc()).limit(1))
+    if invoice is not None and last is not None:
+        tell_outcome(context, invoice, last)

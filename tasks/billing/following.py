@@ -16,7 +16,7 @@ from domain.errors import UniqueKeyTaken
 from domain.identity.principals import system
 from jobs.context import JobContext
 from jobs.submit import NewJob, submit
-from models.tenant import CreditNote, Invoice
+from models.tenant import CreditNote, Invoice, PaymentAttempt
 from tenancy.scopes import tenant_scope
 
 _PAGE = 500
@@ -71,6 +71,20 @@ def _announce(context: JobContext) -> int:
         )
         session.execute(told_of.values(announced_at=func.now()))
     return len(page)
+
+
+def tell_outcome(context: JobContext, invoice: Invoice, attempt: PaymentAttempt | None) -> None:
+    """Publish that the invoice is paid, or that the attempt to collect it failed. Whoever hears of it and however often, it
+    is told once, since the event's key is the invoice's or the attempt's."""
+    if invoice.state == "paid" and (attempt is None or attempt.state == "succeeded"):
+        name, key = "invoice.paid", f"invoice.paid:{invoice.id}"
+    elif attempt is not None and attempt.state == "failed":
+        name, key = "invoice.payment_failed", f"invoice.payment_failed:{attempt.id}"
+    else:
+        return
+    vault = context.tenancy.vault(context.tenant_id)
+    with context.tenancy.platform.session(tenant_scope(context.tenant_id)) as session:
+        publish(session, vault, name, told(invoice), key=key)
 
 
 def told(invoice: Invoice) -> dict[str, object]:

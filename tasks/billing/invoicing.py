@@ -22,6 +22,7 @@ from domain.ids import new_id
 from models.tenant import Customer, Invoice, InvoiceLine, PaymentMethod, Subscription
 from models.tenant.balances import Balances
 from models.tenant.billing_reads import Measurement, billed_before, course_of, measured, phases_of
+from models.tenant.invoice_lines import line_row
 from models.tenant.numbering import invoice_numbers
 from models.tenant.snapshots import snapshot
 
@@ -191,16 +192,6 @@ def _issue(session: Session, tenant_id: UUID, due: Sequence[_Due]) -> int:
     session.execute(insert(InvoiceLine), lines)
     balances.write()
     return len(invoices)
-
-
-def line_row(tenant_id: UUID, invoice_id: UUID, line: StatementLine) -> dict[str, Any]:
-    """The line as `invoice_lines` keeps it."""
-    charge, starts_at, ends_at = line.key or (None, None, None)
-    return {
-        "tenant_id": tenant_id, "id": new_id(), "invoice_id": invoice_id, "description": line.line.description,
-        "quantity": line.line.quantity, "unit_amount": line.line.unit_amount, "amount": line.amount, "kind": line.kind,
-        "charge": charge, "code": line.code, "starts_at": starts_at, "ends_at": ends_at,
-    }  # fmt: skip
 
 
 def _with_payment_method(session: Session, tenant_id: UUID, customer_ids: set[UUID]) -> set[UUID]:

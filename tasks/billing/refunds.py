@@ -3,50 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from domain.billing.payments import KEY_LIFE
 from domain.errors import Permanent
 from jobs.context import JobContext
 from jobs.handlers import handles
-from models.tenant import CreditNote, Payment
-from providers.payments import payment_provider
+from models.tenant import CreditNote, Invoice, Payment
+from providers.payments import RefundRequest, payment_provider
+from tasks.billing.collecting import OURS_TO_MEND
 
 
 @handles("payment.refund")
 def refund(context: JobContext, payload: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Refund the credit note's amount. Its id is the provider's key, so any number of runs give it back once.
+    """Refund the credit note's amount. Its id is the provider's key, so any number of runs give it back once; when the
+    provider may have forgotten the key, the refund is looked for first.
 
-    A refusal is written on the credit note, which then says `failed`, and raised.
+    A refusal is written on the credit note, which then says `failed` and takes nothing off its invoice any more, and raised.
     """
     key = (context.tenant_id, payload["credit_note_id"])
     with context.session() as session:
         note = session.get_one(CreditNote, key)
         if note.state != "pending":
             return {"state": note.state}
-        payment = session.scalar(
-            select(Payment).where(
-                Payment.tenant_id == context.tenant_id, Payment.invoice_id == note.invoice_id, Payment.state == "succeeded"
-            )
-        )  # fmt: skip
-        amount = note.amount
-    state, refund_id = "done", None
-    refusal: Permanent | None = None
+        payment = _payment_of(session, note)
     try:
-        refund_id = _give_back(context, payment, amount, f"credit_note:{key[1]}")
+        refund_id = _give_back(context, payment, note)
     except Permanent as error:
-        state, refusal = "failed", error
-    with context.session() as session:
-        note = session.get_one(CreditNote, key, with_for_update=True)
-        if note.state == "pending":
-            note.state, note.provider_id = state, refund_id
-    if refusal is not None:
-        raise refusal
-    return {"state": state}
+        if error.job_code not in OURS_TO_MEND:
+            _end(context, note.id, "failed", None)
+        raise
+    _end(context, note.id, "done", refund_id)
+    return {"state": "done"}
 
 
-def _give_back(context: JobContext, payment: Payment | None, amount: int, key: str) -> str:
+def _payment_of(session: Session, note: CreditNote) -> Payment | None:
+    """The payment that settled the invoice. The provider may have told that it is refunded before its answer came."""
+    moved = (
+        select(Payment)
+        .where(Payment.tenant_id == note.tenant_id, Payment.invoice_id == note.invoice_id)
+        .where(Payment.state.in_(("succeeded", "refunded")), Payment.currency == note.currency)
+    )
+    return session.scalars(moved.order_by(Payment.state.desc(), Payment.amount.desc(), Payment.id).limit(1)).first()
+
+
+def _give_back(context: JobContext, payment: Payment | None, note: CreditNote) -> str:
     if payment is None:
         raise Permanent("No payment of ours settled the invoice.", code="no_payment")
-    return payment_provider(context.settings, payment.provider).refund(payment.provider_id, amount, key)
+    provider = payment_provider(context.settings, payment.provider)
+    request = RefundRequest(payment.provider_id, note.amount, note.currency, f"credit_note:{note.id}")
+    known = provider.find_refund(request) if datetime.now(UTC) - note.created_at >= KEY_LIFE else None
+    return known or provider.refund(request)
+
+
+def _end(context: JobContext, note_id: UUID, state: str, refund_id: str | None) -> None:
+    with context.session() as session:
+        note = session.get_one(CreditNote, (context.tenant_id, note_id), with_for_update=True)
+        if note.state != "pending":
+            return
+        note.state, note.provider_id = state, refund_id
+        if state == "failed":
+            invoice = session.get_one(Invoice, (context.tenant_id, note.invoice_id), with_for_update=True)
+            invoice.credited -= note.amount

@@ -6,10 +6,11 @@ join of all reports; an invoice is paid once; an attempt ends once, and only its
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -18,9 +19,18 @@ from domain.billing.invoices import outstanding
 from domain.billing.payments import Payment, PaymentState, merge, settles
 from models.tenant import Invoice, PaymentAttempt, Subscription
 from models.tenant import Payment as PaymentRow
+from models.tenant.owing import restore
 
 PAYABLE = frozenset({"open", "uncollectible"})
 UNDER_WAY = ("calling", "unknown", "pending")
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a payment is about: our invoice, and the attempt of ours that made it, if it was ours."""
+
+    invoice: Invoice
+    attempt: PaymentAttempt | None
 
 
 def record(session: Session, tenant_id: UUID, provider: str, reported: Payment) -> Payment:
@@ -42,8 +52,10 @@ def record(session: Session, tenant_id: UUID, provider: str, reported: Payment) 
     return merged
 
 
-def settle(session: Session, tenant_id: UUID, payment: Payment, now: datetime) -> str | None:
-    """Pay the invoice that the payment is meant for, if it is covered, and end its attempt; returns the invoice's state.
+def settle(session: Session, tenant_id: UUID, payment: Payment, now: datetime) -> Settled | None:
+    """Pay the invoice that the payment is meant for, if it is covered, and end its attempt.
+
+    An attempt that has failed may still succeed, as its payment may: a bank asks its customer, who answers later.
 
     An id that is not one of this tenant's invoices names none: row-level security hides the others.
     """
@@ -55,27 +67,34 @@ def settle(session: Session, tenant_id: UUID, payment: Payment, now: datetime) -
     attempt = session.scalar(
         select(PaymentAttempt).where(
             PaymentAttempt.tenant_id == tenant_id, PaymentAttempt.invoice_id == invoice.id,
-            PaymentAttempt.provider_id == payment.provider_id, PaymentAttempt.state.in_(UNDER_WAY),
+            PaymentAttempt.provider_id == payment.provider_id,
         )
     )  # fmt: skip
     due = outstanding(invoice.total, invoice.credited)
     if invoice.state in PAYABLE and settles(payment, due, invoice.currency):
         invoice.state, invoice.paid_at, invoice.collect_at = "paid", func.now(), None
-        session.flush()
-        _restore(session, invoice)
+        restore(session, invoice, ("incomplete", "past_due", "unpaid"))
     if attempt is not None and payment.state is not PaymentState.PENDING:
-        attempt.finished_at = now
-        if payment.state is PaymentState.FAILED:
-            attempt.state = "failed"
-            fail(session, invoice, now)
-        else:
-            attempt.state = "succeeded"
-    return invoice.state
+        _end(session, attempt, invoice, payment.state, now)
+    return Settled(invoice, attempt)
+
+
+def _end(session: Session, attempt: PaymentAttempt, invoice: Invoice, state: PaymentState, now: datetime) -> None:
+    if state is not PaymentState.FAILED:
+        if attempt.state != "succeeded":
+            attempt.state, attempt.error_code, attempt.finished_at = "succeeded", None, now
+    elif attempt.state in UNDER_WAY:
+        attempt.state, attempt.finished_at = "failed", now
+        fail(session, invoice, now)
 
 
 def fail(session: Session, invoice: Invoice, now: datetime) -> None:
-    """An attempt to collect the invoice has failed: try again later, or give up."""
+    """An attempt to collect the invoice has failed: try again later, or give up.
+
+    What was given up before and is tried by hand is not tried again by itself.
+    """
     if invoice.state != "open":
+        invoice.collect_at = None
         return
     invoice.failures += 1
     dunning = after_failure(invoice.failures, now)
@@ -85,21 +104,6 @@ def fail(session: Session, invoice: Invoice, now: datetime) -> None:
     subscription = _subscription(session, invoice)
     if subscription is not None and subscription.state in ("active", "past_due"):
         subscription.state = dunning.subscription_state
-        subscription.version += 1
-
-
-def _restore(session: Session, invoice: Invoice) -> None:
-    """The subscription goes on as before, once nothing of it has failed to be paid."""
-    subscription = _subscription(session, invoice)
-    if subscription is None or subscription.state not in ("incomplete", "past_due", "unpaid"):
-        return
-    owing = select(Invoice.id).where(
-        Invoice.tenant_id == invoice.tenant_id,
-        Invoice.subscription_id == subscription.id,
-        or_(Invoice.state == "uncollectible", (Invoice.state == "open") & (Invoice.failures > 0)),
-    )
-    if session.scalar(owing.limit(1)) is None:
-        subscription.state = "active"
         subscription.version += 1
 
 

@@ -2,7 +2,8 @@
 
 A double of our own, because localstripe takes no notice of `Idempotency-Key` and can neither hang up after acting nor answer
 too late, which is what these tests are about. `script` holds what to do at the next charges: `succeed`, `decline`,
-`process`, `act_then_hang_up` (the money has moved and nobody is told), `hang_up`, `500`.
+`process`, `act_then_hang_up` (the money has moved and nobody is told), `hang_up`, `401`, `500`. `refund_script` is the same for
+refunds, which know `act_then_hang_up` and `refuse`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class StripeDouble:
         self.answers: dict[str, tuple[int, dict[str, Any]]] = {}
         self.keys: list[str] = []
         self.script: deque[str] = deque()
+        self.refund_script: deque[str] = deque()
         self._lock = threading.Lock()
         self._number = 0
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -66,6 +68,8 @@ class StripeDouble:
                 return self.answers[key]
             if method == "POST" and path == "/v1/payment_intents":
                 return self._charge(sent, key)
+            if method == "POST" and path == "/v1/refunds":
+                return self._refund(sent, key)
             found = self._act(method, path, sent)
             if key is not None:
                 self.answers[key] = found
@@ -75,6 +79,8 @@ class StripeDouble:
         step = self.script.popleft() if self.script else "succeed"
         if step == "hang_up":
             return None
+        if step == "401":
+            return 401, {"error": {"type": "invalid_request_error", "message": "no such key"}}
         if step == "500":
             return 500, {"error": {"type": "api_error", "message": "no"}}
         self.keys.append(key or "")
@@ -96,6 +102,18 @@ class StripeDouble:
             self.answers[key] = answer
         return None if step == "act_then_hang_up" else answer
 
+    def _refund(self, sent: dict[str, Any], key: str | None) -> tuple[int, dict[str, Any]] | None:
+        step = self.refund_script.popleft() if self.refund_script else "succeed"
+        if step == "refuse":
+            return 400, {"error": {"type": "invalid_request_error", "message": "no"}}
+        made = self.make(
+            "re", "refund", payment_intent=sent["payment_intent"], amount=int(sent["amount"]), status="succeeded",
+            metadata=_nested(sent, "metadata"),
+        )  # fmt: skip
+        if key is not None:
+            self.answers[key] = (200, made)
+        return None if step == "act_then_hang_up" else (200, made)
+
     def _act(  # noqa: PLR0911 - one answer for each route
         self, method: str, path: str, sent: dict[str, Any]
     ) -> tuple[int, dict[str, Any]]:
@@ -111,9 +129,6 @@ class StripeDouble:
                 return 200, {"id": id, "object": "payment_method", "type": "card"}
             case ("POST", ["setup_intents"]):
                 return 200, self.make("seti", "setup_intent", client_secret="seti_secret", status="requires_action")
-            case ("POST", ["refunds"]):
-                made = self.make("re", "refund", payment_intent=sent["payment_intent"], amount=int(sent["amount"]))
-                return 200, {**made, "status": "succeeded"}
             case ("POST", ["billing_portal", "sessions"]):
                 return 200, self.make("bps", "billing_portal.session", url=f"{self.url}/portal?to={sent['return_url']}")
             case ("GET", ["events"]):
@@ -124,6 +139,9 @@ class StripeDouble:
             case ("GET", ["payment_intents"]):
                 found = [each for each in self.made("payment_intent") if each["customer"] == sent.get("customer")]
                 return 200, {"object": "list", "data": found, "has_more": False}
+            case ("GET", ["refunds"]):
+                given = [each for each in self.made("refund") if each["payment_intent"] == sent.get("payment_intent")]
+                return 200, {"object": "list", "data": given, "has_more": False}
             case ("GET", [_, id]) if id in self.objects:
                 return 200, self.objects[id]
         return 404, {"error": {"type": "invalid_request_error", "message": f"no {path}"}}

@@ -10,7 +10,7 @@ import pytest
 
 from domain.errors import Permanent, Transient
 from domain.ids import new_id
-from providers.payments import ChargeRequest
+from providers.payments import ChargeRequest, RefundRequest
 from providers.payments.stripe import StripePaymentProvider
 from tests.contracts.localstripe_proxy import Proxy, localstripe
 
@@ -95,8 +95,8 @@ def test_a_refused_card_is_a_result(provider: StripePaymentProvider) -> None:
 def test_money_is_given_back_once(provider: StripePaymentProvider, proxy: Proxy) -> None:
     charged = provider.charge(request_for(provider))
     assert charged.id is not None
-    name = key()
-    assert provider.refund(charged.id, 900, name) == provider.refund(charged.id, 900, name)
+    request = RefundRequest(charged.id, 900, "EUR", key())
+    assert provider.refund(request) == provider.refund(request)
     assert proxy.forwarded.count("POST /v1/refunds") == 1
 
 

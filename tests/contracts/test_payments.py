@@ -199,7 +199,12 @@ def test_without_a_key_development_has_the_sandbox(settings: Callable[..., Setti
 
 
 @pytest.mark.parametrize(
-    ("name", "code"), [("stripe", "provider_not_configured"), ("bitcoin", "provider_not_supported")]
+    ("name", "code"),
+    [
+        ("stripe", "provider_not_configured"),
+        ("sandbox", "provider_not_supported"),
+        ("bitcoin", "provider_not_supported"),
+    ],
 )
 def test_what_production_has_not_is_an_error(settings: Callable[..., Settings], name: str, code: str) -> None:
     production = settings().model_copy(update={"environment": "production"})

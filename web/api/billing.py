@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, LiteralString
 from uuid import UUID
@@ -38,7 +39,7 @@ from web.own_books import (
     seller,
 )
 from web.pagination import Envelope, read_page
-from web.paying import list_methods, remove_method, submit_for
+from web.paying import collect_now, list_methods, remove_method, submit_for
 from web.previews import course_for, running_period, used
 from web.schemas.base import PageQuerySchema, page_schema
 from web.schemas.billing import SubscribeSchema
@@ -162,7 +163,8 @@ def list_own_invoices(arguments: dict[str, Any]) -> tuple[Envelope[Mapping[str, 
     """List this tenant's invoices from the platform."""
     books = seller()
     mine = {**arguments, "customer_id": own_customer_id(books)}
-    return list_rows(Invoice, mine, invoicing.shown, owner=books)
+    final = (Invoice.state != "draft",)
+    return list_rows(Invoice, mine, lambda row: _payers(invoicing.shown(row)), owner=books, where=final)
 
 
 @blueprint.route("/invoices/<uuid:invoice_id>", methods=["GET"])
@@ -172,7 +174,27 @@ def get_own_invoice(invoice_id: UUID) -> dict[str, Any]:
     """Read one of this tenant's invoices."""
     books = seller()
     with tenancy().session(books) as session:
-        return invoicing.whole(session, own_invoice(session, books, invoice_id))
+        return _payers(invoicing.whole(session, own_invoice(session, books, invoice_id)))
+
+
+@blueprint.route("/invoices/<uuid:invoice_id>/pay", methods=["POST"])
+@can("billing:update")
+@blueprint.response(200, InvoiceDetailSchema)
+def pay_own_invoice(invoice_id: UUID) -> dict[str, Any]:
+    """Have one of this tenant's invoices collected now from its default payment method. `attempts` tells how it went.
+
+    Also one that was given up: when it is paid, the subscription goes on.
+    """
+    books = seller()
+    now = datetime.now(UTC)
+    with tenancy().session(books) as session:
+        invoice = own_invoice(session, books, invoice_id, to_change=True)
+        collect_now(session, invoice)
+        session.flush()
+        shown = _payers(invoicing.whole(session, invoice))
+        lower_due(books, now)
+    lower_due(books, now)
+    return shown
 
 
 @blueprint.route("/invoices/<uuid:invoice_id>/pdf", methods=["GET"])
@@ -225,6 +247,11 @@ def delete_own_payment_method(payment_method_id: UUID) -> None:
     """Use a payment method no more."""
     books = seller()
     remove_method(books, own_customer_id(books), payment_method_id)
+
+
+def _payers(invoice: Mapping[str, Any]) -> dict[str, Any]:
+    """The invoice with what its payer may do with it; the rest is the seller's."""
+    return {**invoice, "available_actions": [each for each in invoice["available_actions"] if each == "pay"]}
 
 
 def _counted() -> list[dict[str, Any]]:

@@ -16,10 +16,11 @@ from domain.errors import FieldError, InvalidPayload, NotFound
 from models.tenant import CreditNote, Invoice
 from models.tenant.balances import Balances
 from models.tenant.numbering import credit_note_number
-from web.api.invoices import check_idle
+from models.tenant.owing import restore
 from web.auth import can
 from web.bookkeeping import found, lower_due
 from web.context import tenancy, tenant_id
+from web.giving_up import check_idle
 from web.idempotency import idempotent, new_resource_id
 from web.listing import list_rows
 from web.pagination import Envelope
@@ -91,6 +92,7 @@ def _credit(session: Session, body: dict[str, Any]) -> CreditNote:
     invoice.credited += amount
     if kind == "reduction" and invoice.credited == invoice.total:
         invoice.state, invoice.paid_at, invoice.collect_at = "paid", func.now(), None
+        restore(session, invoice, ("incomplete", "past_due", "unpaid"))
     if kind == "balance":
         balances = Balances(session, tenant_id(), [invoice.customer_id])
         balances[invoice.customer_id, invoice.currency] += amount

@@ -10,23 +10,28 @@ from uuid import UUID
 
 from flask import Response
 from flask_smorest import Blueprint
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func
 from sqlalchemy.orm import Session
 
-from domain.billing.invoices import check_action
+from domain.billing.invoices import balanced, check_action
 from domain.billing.money import Line
-from domain.errors import Conflict, FieldError, InvalidPayload
+from domain.billing.statement import StatementLine
+from domain.errors import FieldError, InvalidPayload
 from domain.ids import new_id
-from models.tenant import Customer, Invoice, InvoiceLine, PaymentAttempt, UsageEvent
+from models.tenant import Customer, Invoice, InvoiceLine, UsageEvent
+from models.tenant.balances import Balances
+from models.tenant.invoice_lines import line_row
 from models.tenant.numbering import invoice_numbers
 from models.tenant.snapshots import snapshot
 from web import invoicing
 from web.auth import can
 from web.bookkeeping import found, insert_once, lower_due, named
 from web.context import tenancy, tenant_id
+from web.giving_up import give_up
 from web.idempotency import idempotent
 from web.listing import list_rows
 from web.pagination import Envelope, read_page
+from web.paying import collect_now
 from web.schemas.base import PageQuerySchema, page_schema
 from web.schemas.invoices import InvoiceCreateSchema, InvoiceDetailSchema, InvoiceFilterSchema, InvoiceSchema
 from web.schemas.usage_events import UsageEventSchema
@@ -120,10 +125,14 @@ def list_line_events(
 @can("invoice:update")
 @blueprint.response(200, InvoiceDetailSchema)
 def finalise_invoice(invoice_id: UUID) -> Response:
-    """Make a draft final: it gets the next number and is collected if the customer has a payment method."""
+    """Make a draft final: it gets the next number and is collected if the customer has a payment method.
+
+    What the customer has left over in the currency pays first, as a line of its own.
+    """
 
     def finalise(session: Session, invoice: Invoice) -> None:
         check_action("finalise", invoice.state)
+        _apply_balance(session, invoice)
         invoice.number = invoice_numbers(session, tenant_id())
         invoice.state = "open" if invoice.total else "paid"
         invoice.paid_at = None if invoice.total else func.now()
@@ -139,18 +148,17 @@ def finalise_invoice(invoice_id: UUID) -> Response:
 def pay_invoice(invoice_id: UUID) -> Response:
     """Have the invoice collected now from the customer's default payment method. `attempts` tells how it went."""
 
-    def pay(_session: Session, invoice: Invoice) -> None:
-        check_action("pay", invoice.state)
-        invoice.collect_at = datetime.now(UTC)
-
-    return _changed(invoice_id, pay)
+    return _changed(invoice_id, collect_now)
 
 
 @blueprint.route("/<uuid:invoice_id>/void", methods=["POST"])
 @can("invoice:update")
 @blueprint.response(200, InvoiceDetailSchema)
 def void_invoice(invoice_id: UUID) -> Response:
-    """Declare an invoice void. It keeps its number, and nothing of it is billed again."""
+    """Declare an invoice void. It keeps its number, and nothing of it is billed again.
+
+    Credits and balance that had lowered it go back to the customer's balance.
+    """
     return _given_up(invoice_id, "void", "void")
 
 
@@ -163,22 +171,21 @@ def mark_invoice_uncollectible(invoice_id: UUID) -> Response:
 
 
 def _given_up(invoice_id: UUID, action: str, state: str) -> Response:
-    def give_up(session: Session, invoice: Invoice) -> None:
+    def change(session: Session, invoice: Invoice) -> None:
         check_action(action, invoice.state)
-        check_idle(session, invoice)
-        invoice.state, invoice.collect_at = state, None
+        give_up(session, invoice, state)
 
-    return _changed(invoice_id, give_up)
+    return _changed(invoice_id, change)
 
 
-def check_idle(session: Session, invoice: Invoice) -> None:
-    """Raise `Conflict` while an attempt to collect the locked invoice is under way."""
-    under_way = select(PaymentAttempt.id).where(
-        PaymentAttempt.tenant_id == invoice.tenant_id, PaymentAttempt.invoice_id == invoice.id,
-        PaymentAttempt.state.in_(("calling", "unknown", "pending")),
-    )  # fmt: skip
-    if session.scalar(under_way.limit(1)) is not None:
-        raise Conflict("An attempt to collect the invoice is under way; try again when its outcome is known.")
+def _apply_balance(session: Session, invoice: Invoice) -> None:
+    balances = Balances(session, tenant_id(), [invoice.customer_id])
+    account = (invoice.customer_id, invoice.currency)
+    drafted = [StatementLine(Line("Total", Decimal(1), Decimal(invoice.total)), "manual")]
+    (_, *applied), balances[account] = balanced(drafted, balances[account])
+    session.add_all(InvoiceLine(**line_row(tenant_id(), invoice.id, line)) for line in applied)
+    invoice.total += sum(line.amount for line in applied)
+    balances.write()
 
 
 def _changed(invoice_id: UUID, change: Callable[[Session, Invoice], None]) -> Response:

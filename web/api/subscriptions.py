@@ -14,6 +14,7 @@ from web import subscribing
 from web.auth import can
 from web.bookkeeping import found, lower_due, named
 from web.context import tenancy, tenant_id
+from web.giving_up import open_invoices
 from web.idempotency import idempotent
 from web.listing import list_rows
 from web.pagination import Envelope
@@ -120,7 +121,11 @@ def cancel_subscription(wanted: dict[str, Any], subscription_id: UUID) -> dict[s
     becomes `canceled` with it.
     """
     at_once = wanted["at"] == "now"
-    return _changed(subscription_id, lambda session, row: subscribing.cancel(session, row, at_once=at_once))
+    return _changed(
+        subscription_id,
+        lambda session, row: subscribing.cancel(session, row, at_once=at_once),
+        before=lambda session: open_invoices(session, tenant_id(), subscription_id),
+    )
 
 
 @blueprint.route("/<uuid:subscription_id>/keep", methods=["POST"])
@@ -131,8 +136,15 @@ def keep_subscription(subscription_id: UUID) -> dict[str, Any]:
     return _changed(subscription_id, subscribing.keep)
 
 
-def _changed(subscription_id: UUID, change: Callable[[Session, Subscription], None]) -> dict[str, Any]:
+def _changed(
+    subscription_id: UUID,
+    change: Callable[[Session, Subscription], None],
+    *,
+    before: Callable[[Session], object] = lambda _: None,
+) -> dict[str, Any]:
+    """Change the locked subscription; `before` locks what must be locked before it."""
     with tenancy().session(tenant_id()) as session:
+        before(session)
         row = found(session, tenant_id(), Subscription, subscription_id, to_change=True)
         change(session, row)
         session.flush()

@@ -16,5 +16,8 @@ class SubscribeSchema(Schema):
     timezone = fields.String(
         load_default="UTC",
         validate=validate.Length(min=1, max=100),
-        metadata={"example": "Europe/Berlin", "description": "Counts at the first time only."},
+        metadata={
+            "example": "Europe/Berlin",
+            "description": "Counts at the first time only; name and address are those given last.",
+        },
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,10 +14,10 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import select, update
 
-from domain.errors import Transient
+from domain.errors import Permanent, Transient
 from domain.ids import new_id
 from jobs.context import JobContext
-from models.tenant import Customer, Invoice, Payment, PaymentAttempt, PaymentMethod, Plan, Subscription
+from models.tenant import CreditNote, Customer, Invoice, Payment, PaymentAttempt, PaymentMethod, Plan, Subscription
 from tasks.billing.collecting import collect
 from tasks.billing.refunds import refund
 from tasks.webhook_sweeps import sweep
@@ -228,8 +229,28 @@ def test_a_payment_that_takes_days_is_settled_by_its_webhook(
     assert state_of(context, invoice_id)[:2] == ("open", ["pending"])
     (intent,) = stripe.made("payment_intent")
     intent["status"] = "succeeded"
-    process(*event_job(open_job, stripe.happened("payment_intent.succeeded", intent)))
+    for _ in range(2):
+        process(*event_job(open_job, stripe.happened("payment_intent.succeeded", intent)))
     assert state_of(context, invoice_id)[:2] == ("paid", ["succeeded"])
+    assert told_of(context) == ["invoice.paid"]
+
+
+def test_killed_before_it_has_told_of_the_payment_the_next_run_tells(
+    open_job: Callable[..., Any], owed: Callable[..., UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoice_id = owed()
+    context, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
+
+    def die(*_: Any) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tasks.billing.collecting.tell_outcome", die)
+        with pytest.raises(SystemExit):
+            collect(context, payload)
+    assert told_of(context) == []
+    collect(*open_job("payment.collect", {"invoice_id": str(invoice_id)}))
+    assert told_of(context) == ["invoice.paid"]
 
 
 def test_another_attempt_of_the_same_job_charges_nothing_more(
@@ -264,8 +285,6 @@ def test_a_sweep_takes_in_what_webhooks_did_not_bring_and_nothing_twice(
 def test_a_refund_is_given_back_once(
     open_job: Callable[..., Any], owed: Callable[..., UUID], stripe: StripeDouble
 ) -> None:
-    from models.tenant import CreditNote
-
     invoice_id = owed()
     context, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
     collect(context, payload)
@@ -280,3 +299,170 @@ def test_a_refund_is_given_back_once(
         assert refund(context, payload) == {"state": "done"}
     (made,) = stripe.made("refund")
     assert made["amount"] == 500
+
+
+def given_up(open_job: Callable[..., Any], invoice_id: UUID) -> JobContext:
+    """The invoice after the last attempt of its schedule has failed."""
+    context: JobContext
+    for _ in range(5):
+        context, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
+        assert collect(context, payload)["outcome"] == "failed"
+    return context
+
+
+def test_what_was_given_up_and_is_tried_by_hand_is_tried_once(
+    open_job: Callable[..., Any], owed: Callable[..., UUID], stripe: StripeDouble
+) -> None:
+    invoice_id = owed()
+    stripe.script.extend(["decline"] * 6)
+    context = given_up(open_job, invoice_id)
+    claimed, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
+    assert collect(claimed, payload)["outcome"] == "failed"
+
+    with context.session() as session:
+        invoice = session.get_one(Invoice, (context.tenant_id, invoice_id))
+        assert (invoice.state, invoice.collect_at) == ("uncollectible", None), (
+            "else its card is charged again and again"
+        )
+
+
+def test_a_platform_that_stripe_does_not_know_is_no_failure_of_the_customers(
+    open_job: Callable[..., Any], owed: Callable[..., UUID], stripe: StripeDouble
+) -> None:
+    invoice_id = owed()
+    stripe.script.append("401")
+    context, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
+    with pytest.raises(Permanent) as raised:
+        collect(context, payload)
+    assert raised.value.job_code == "provider_unauthorized"
+    assert state_of(context, invoice_id) == ("open", ["calling"], "active")
+    with context.session() as session:
+        invoice = session.get_one(Invoice, (context.tenant_id, invoice_id))
+        assert invoice.failures == 0
+        assert invoice.collect_at is not None, "a cycle has it tried again, with whatever key there is then"
+
+    again, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
+    assert collect(again, payload)["invoice_state"] == "paid"
+    assert len(stripe.succeeded()) == 1
+
+
+def test_an_attempt_that_failed_and_then_was_paid_all_the_same_has_succeeded(
+    open_job: Callable[..., Any], owed: Callable[..., UUID], stripe: StripeDouble
+) -> None:
+    invoice_id = owed()
+    stripe.script.append("decline")
+    context, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
+    collect(context, payload)
+    assert state_of(context, invoice_id) == ("open", ["failed"], "past_due")
+    (intent,) = stripe.made("payment_intent")
+    intent["status"] = "succeeded"
+    process(*event_job(open_job, stripe.happened("payment_intent.succeeded", intent)))
+    assert state_of(context, invoice_id) == ("paid", ["succeeded"], "active")
+
+
+# --- refunds
+
+
+def credited(context: JobContext, invoice_id: UUID, amount: int = 500, age: timedelta = timedelta(0)) -> UUID:
+    """A credit note that is to be refunded, as the API writes it."""
+    with context.session() as session:
+        note = CreditNote(tenant_id=context.tenant_id, id=new_id(), number=1, invoice_id=invoice_id, amount=amount,
+                          currency="EUR", reason="Outage", kind="refund", state="pending",
+                          created_at=datetime.now(UTC) - age)  # fmt: skip
+        session.add(note)
+        session.execute(update(Invoice).where(Invoice.id == invoice_id).values(credited=Invoice.credited + amount))
+        session.flush()
+        return note.id
+
+
+def test_a_refund_whose_record_was_lost_is_done_though_its_webhook_was_faster(
+    open_job: Callable[..., Any], owed: Callable[..., UUID], stripe: StripeDouble
+) -> None:
+    invoice_id = owed()
+    context, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
+    collect(context, payload)
+    note_id = credited(context, invoice_id, 2900)
+    (intent,) = stripe.succeeded()
+    charge = stripe.make("ch", "charge", payment_intent=intent["id"], amount=2900, currency="eur", refunded=True)
+    process(*event_job(open_job, stripe.happened("charge.refunded", charge)))
+
+    context, payload = open_job("payment.refund", {"credit_note_id": str(note_id)})
+    assert refund(context, payload) == {"state": "done"}
+
+
+def test_a_refund_whose_answer_was_lost_for_a_day_is_looked_for_and_not_made_again(
+    open_job: Callable[..., Any], owed: Callable[..., UUID], stripe: StripeDouble
+) -> None:
+    invoice_id = owed()
+    context, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
+    collect(context, payload)
+    note_id = credited(context, invoice_id, age=timedelta(days=2))
+    stripe.refund_script.append("act_then_hang_up")
+    context, payload = open_job("payment.refund", {"credit_note_id": str(note_id)})
+    with pytest.raises(Transient):
+        refund(context, payload)
+    stripe.answers.clear()  # as Stripe forgets keys after a day
+
+    context, payload = open_job("payment.refund", {"credit_note_id": str(note_id)})
+    assert refund(context, payload) == {"state": "done"}
+    assert len(stripe.made("refund")) == 1
+
+
+def test_a_refund_that_is_refused_can_be_credited_in_another_way(
+    open_job: Callable[..., Any], owed: Callable[..., UUID], stripe: StripeDouble
+) -> None:
+    invoice_id = owed()
+    context, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
+    collect(context, payload)
+    note_id = credited(context, invoice_id)
+    stripe.refund_script.append("refuse")
+    for _ in range(2):
+        context, payload = open_job("payment.refund", {"credit_note_id": str(note_id)})
+        with contextlib.suppress(Permanent):
+            refund(context, payload)
+    with context.session() as session:
+        assert session.get_one(CreditNote, (context.tenant_id, note_id)).state == "failed"
+        assert session.get_one(Invoice, (context.tenant_id, invoice_id)).credited == 0
+
+
+# --- telling
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["answer", "event", "event again"])))
+def test_of_a_payment_it_is_told_once_whoever_hears_of_it_first(
+    open_job: Callable[..., Any], owed: Callable[..., UUID], stripe: StripeDouble, order: tuple[str, ...]
+) -> None:
+    invoice_id = owed()
+    stripe.script.append("act_then_hang_up")
+    context, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
+    with pytest.raises(Transient):
+        collect(context, payload)
+    for step in order:
+        if step == "answer":
+            collect(*open_job("payment.collect", {"invoice_id": str(invoice_id)}))
+        else:
+            process(*event_job(open_job, stripe.events[0]))
+    assert told_of(context) == ["invoice.paid"]
+
+
+def test_a_payment_that_fails_after_days_is_told_of(
+    open_job: Callable[..., Any], owed: Callable[..., UUID], stripe: StripeDouble
+) -> None:
+    invoice_id = owed()
+    stripe.script.append("process")
+    context, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
+    collect(context, payload)
+    (intent,) = stripe.made("payment_intent")
+    intent["status"] = "requires_payment_method"
+    for _ in range(2):
+        process(*event_job(open_job, stripe.happened("payment_intent.payment_failed", intent)))
+    assert told_of(context) == ["invoice.payment_failed"]
+    assert state_of(context, invoice_id) == ("open", ["failed"], "past_due")
+
+
+def told_of(context: JobContext) -> list[str]:
+    rows = context.tenancy.platform.fetch(
+        "SELECT name FROM events WHERE tenant_id = %(id)s AND name LIKE 'invoice.%%' ORDER BY id",
+        {"id": context.tenant_id},
+    )
+    return [row["name"] for row in rows]

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import UUID
 
+from sqlalchemy import update
+
 from domain.identity.principals import system
 from domain.ids import new_id
 from jobs.submit import NewJob, submit
-from models.tenant import Invoice, UsageEvent
+from models.tenant import Customer, Invoice, Subscription, UsageEvent
 from tenancy.access import Tenancy
 from tests.integration.web.books import BILLING, WHO, operate, subscribe
 from tests.integration.web.callers import Caller
@@ -112,3 +114,56 @@ def test_a_time_zone_that_is_none_is_refused_and_makes_no_customer(caller: Calle
     assert code_of(caller.post(f"{BILLING}/subscribe", json=body)) == (422, "invalid_payload")
     assert code_of(caller.post(f"{BILLING}/subscribe", json={**WHO, "plan_id": str(new_id())})) == (404, "not_found")
     assert code_of(caller.get(f"{BILLING}/invoices")) == (404, "not_found")
+
+
+def test_a_tenant_whose_card_failed_for_good_attaches_another_and_pays(
+    caller: Caller, stranger: Caller, plan: Callable[..., UUID], operator_tenant: UUID, engine_tenancy: Tenancy
+) -> None:
+    subscribe(caller, plan(pay_in_advance=True))
+    subscribe(stranger, plan(pay_in_advance=True))
+    operate(engine_tenancy, operator_tenant, "billing.cycle", {"until": datetime.now(UTC).isoformat()})
+    (invoice,) = all_of(caller, f"{BILLING}/invoices")
+    with engine_tenancy.session(operator_tenant) as session:
+        session.execute(update(Invoice).where(Invoice.id == invoice["id"]).values(state="uncollectible", failures=5))
+        session.execute(
+            update(Subscription).where(Subscription.id == invoice["subscription_id"]).values(state="unpaid")
+        )
+    pay = f"{BILLING}/invoices/{invoice['id']}/pay"
+    refused = caller.post(pay)
+    assert (code_of(refused), "payment method" in refused.json["detail"]) == ((409, "conflict"), True)
+    assert caller.post(f"{BILLING}/payment-methods", json={"provider_id": "pm_card_visa"}).status_code == 202
+    run_queued(engine_tenancy, caller.tenant_id, "payment_method.attach")
+    assert code_of(stranger.post(pay)) == (404, "not_found")
+    assert caller.post(pay).json["available_actions"] == ["pay"]
+    operate(engine_tenancy, operator_tenant, "billing.cycle", {"until": datetime.now(UTC).isoformat()})
+    run_queued(engine_tenancy, operator_tenant, "payment.collect")
+    assert caller.get(f"{BILLING}/invoices/{invoice['id']}").json["state"] == "paid"
+    assert caller.get(f"{BILLING}/subscription").json["state"] == "active"
+    assert code_of(caller.post(pay)) == (409, "illegal_transition")
+
+
+def test_who_pays_is_who_was_named_last(
+    caller: Caller, plan: Callable[..., UUID], operator_tenant: UUID, engine_tenancy: Tenancy
+) -> None:
+    sold = plan()
+    subscribe(caller, sold)
+    named = {"name": "Acme Holding", "email": "accounts@example.com"}
+    assert caller.post(f"{BILLING}/subscribe", json={"plan_id": str(sold), **named}).status_code == 200
+    with engine_tenancy.session(operator_tenant) as session:
+        customer = session.query(Customer).filter_by(external_id=str(caller.tenant_id)).one()
+        assert (customer.name, customer.email, customer.version) == ("Acme Holding", "accounts@example.com", 2)
+
+
+def test_a_draft_is_not_shown_before_it_is_final(
+    caller: Caller, plan: Callable[..., UUID], operator_tenant: UUID, engine_tenancy: Tenancy
+) -> None:
+    subscribe(caller, plan())
+    with engine_tenancy.session(operator_tenant) as session:
+        customer = session.query(Customer).filter_by(external_id=str(caller.tenant_id)).one()
+        draft = Invoice(tenant_id=operator_tenant, id=new_id(), customer_id=customer.id, currency="EUR", total=500,
+                        state="draft", snapshot={})  # fmt: skip
+        session.add(draft)
+        draft_id = draft.id
+    assert all_of(caller, f"{BILLING}/invoices") == []
+    for path in (f"{BILLING}/invoices/{draft_id}", f"{BILLING}/invoices/{draft_id}/pdf"):
+        assert code_of(caller.get(path)) == (404, "not_found")

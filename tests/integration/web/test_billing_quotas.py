@@ -8,10 +8,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import update
 
 from bus.events import page
 from domain.errors import Permanent
 from domain.identity.principals import Principal
+from models.tenant import Subscription
 from tasks.notifications.sending import send
 from tenancy.access import Tenancy
 from tests.conftest import claim_context
@@ -168,6 +170,21 @@ def test_another_plan_lifts_the_quota_and_keeps_what_was_counted(
     subscribe(caller, plan(3000))
     refresh(engine_tenancy, operator_tenant)
     assert caller.post(JOBS, json=PING).status_code == 202
+
+
+@pytest.mark.parametrize("state", ["incomplete", "past_due", "unpaid", "paused"])
+def test_who_does_not_pay_is_held_to_the_plan_all_the_same(
+    caller: Caller, limited: Limited, operator_tenant: UUID, engine_tenancy: Tenancy, state: str
+) -> None:
+    subscription = limited(caller, {"jobs": {"limit": 1, "hard": True}}, entitlements={"sso": True})
+    with engine_tenancy.session(operator_tenant) as session:
+        session.execute(update(Subscription).where(Subscription.id == subscription["id"]).values(state=state))
+    refresh(engine_tenancy, operator_tenant)
+    assert caller.post(JOBS, json=PING).status_code == 202
+    assert code_of(caller.post(JOBS, json=PING)) == SPENT
+    found = allowed(caller)
+    assert found["quotas"]["jobs"]["used"] == "1"
+    assert found["entitlements"] == ({"sso": True} if state == "past_due" else {})
 
 
 def test_one_tenants_quota_holds_no_other(caller: Caller, stranger: Caller, limited: Limited) -> None:

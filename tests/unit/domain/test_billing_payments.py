@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.billing.payments import Payment, PaymentState, advance, merge, settles
+from domain.billing.stripe_amounts import from_stripe, to_stripe
 from domain.billing.stripe_events import read_event, read_payment
 from domain.errors import Permanent
 
@@ -93,6 +94,37 @@ def test_a_payment_settles_an_invoice_that_it_covers(
     state: PaymentState, amount: int, currency: str, settled: bool
 ) -> None:
     assert settles(Payment("pi_1", state, amount, "EUR", None), 1999, currency) is settled
+
+
+# --- Stripe's amounts
+
+
+@pytest.mark.parametrize(
+    ("ours", "currency", "stripes"),
+    [
+        (1999, "EUR", 1999),
+        (500, "JPY", 500),
+        (5000, "ISK", 500000),
+        (7, "ugx", 700),
+        (1500, "MGA", 15),
+        (5120, "KWD", 5120),
+    ],
+)
+def test_stripe_has_its_own_units_for_some_currencies(ours: int, currency: str, stripes: int) -> None:
+    assert to_stripe(ours, currency) == stripes
+    assert from_stripe(stripes, currency) == ours
+
+
+def test_what_stripe_cannot_divide_is_not_rounded() -> None:
+    with pytest.raises(Permanent) as raised:
+        to_stripe(1550, "MGA")
+    assert raised.value.job_code == "provider_rejected"
+
+
+def test_a_payment_in_kronur_settles_an_invoice_in_kronur() -> None:
+    told = intent(currency="isk", amount=500000, amount_received=500000)
+    assert settles(read_payment("payment_intent.succeeded", told), 5000, "ISK")
+    assert not settles(read_payment("payment_intent.succeeded", told), 5001, "ISK")
 
 
 # --- Stripe's events

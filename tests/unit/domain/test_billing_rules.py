@@ -276,6 +276,9 @@ def test_failures_are_tried_again_by_schedule_and_then_given_up() -> None:
 def test_money_is_written_with_its_currencys_places() -> None:
     assert [money(1999, "EUR"), money(1999, "JPY"), money(-5, "EUR")] == ["19.99 EUR", "1999 JPY", "-0.05 EUR"]
     assert money(Decimal("0.25"), "EUR") == "0.0025 EUR"
+    assert [money(5000, "XOF"), money(5000, "isk"), money(5124, "KWD"), money(5, "CLF")] == [
+        "5000 XOF", "5000 isk", "5.124 KWD", "0.0005 CLF",
+    ]  # fmt: skip
 
 
 def test_any_name_can_be_printed() -> None:

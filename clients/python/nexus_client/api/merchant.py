@@ -189,6 +189,8 @@ class Merchant:
     def finalise_invoice(self, invoice_id: str, /) -> models.InvoiceDetail:
         """Make a draft final: it gets the next number and is collected if the customer has a payment method.
 
+        What the customer has left over in the currency pays first, as a line of its own.
+
         Needs the permission `invoice:update`.
         """
         answer: models.InvoiceDetail = self._transport.send("POST", f"/api/v1/merchant/invoices/{segment(invoice_id)}/finalise")
@@ -204,6 +206,8 @@ class Merchant:
 
     def void_invoice(self, invoice_id: str, /) -> models.InvoiceDetail:
         """Declare an invoice void. It keeps its number, and nothing of it is billed again.
+
+        Credits and balance that had lowered it go back to the customer's balance.
 
         Needs the permission `invoice:update`.
         """

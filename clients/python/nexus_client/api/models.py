@@ -2034,7 +2034,7 @@ class Subscribe(TypedDict):
     name: str
     email: str
     timezone: NotRequired[str]
-    """Counts at the first time only."""
+    """Counts at the first time only; name and address are those given last."""
 
 
 class Subscription(TypedDict):
