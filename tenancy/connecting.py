@@ -13,6 +13,8 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from sqlalchemy.exc import DisconnectionError
 
+from tenancy.greenlets import is_patched, looked, system_poll
+
 IDLE_LIMIT = "idle_in_transaction_session_timeout"
 
 
@@ -27,7 +29,8 @@ class PatientConnection(psycopg.Connection[Any]):
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """As psycopg's, which every statement goes through. Closes the connection whose answer did not come in time."""
         try:
-            return super().wait(gen, interval, timeout or self.patience)
+            seen = looked(gen, self.pgconn.socket) if is_patched() else gen
+            return super().wait(seen, interval, timeout or self.patience)
         except psycopg.OperationalError:
             if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 self.close()  # a late answer would be taken for that of the next statement
@@ -84,7 +87,7 @@ _BOUNDS: Mapping[str, Any] = {
 
 def refuse_a_dead_connection(connection: Any, _record: Any, _proxy: Any) -> None:
     """An idle connection with something to read was closed by its server: replace it, at the cost of no round trip."""
-    poll = select.poll()
+    poll = system_poll()
     poll.register(connection.fileno(), select.POLLIN | select.POLLHUP)
     if poll.poll(0):
         raise DisconnectionError("the server closed an idle connection")

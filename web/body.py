@@ -10,7 +10,7 @@ from flask import Request, current_app
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from domain.errors import RequestTimedOut
-from web.offload import is_patched
+from tenancy.greenlets import is_patched
 
 
 class LimitedRequest(Request):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
+
+from tenancy.greenlets import is_patched
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -22,9 +23,3 @@ def offload(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
 
     result: R = gevent.get_hub().threadpool.apply(function, args, kwargs)
     return result
-
-
-def is_patched() -> bool:
-    """Whether requests are greenlets here: gunicorn has loaded gevent and patched the standard library."""
-    monkey = sys.modules.get("gevent.monkey")
-    return monkey is not None and bool(monkey.is_module_patched("socket"))

@@ -212,6 +212,19 @@ def test_a_chunked_body_within_the_limit_is_read(server: Server, caller: Caller)
     assert status == 202
 
 
+def test_submissions_larger_than_a_socket_takes_at_once_arrive_whole(server: Server, caller: Caller) -> None:
+    items = [{"kind": "system.ping", "payload": {"message": "x" * 800}} for _ in range(1000)]
+    headers = {**caller.headers, "Content-Type": "application/json"}
+
+    def submit(_: int) -> list[str]:
+        status, _, answer = server.request("POST", f"{JOBS}/bulk", headers, json.dumps({"items": items}))
+        assert status == 200, answer[:500]
+        return [each["job"]["state"] for each in json.loads(answer)["items"]]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(submit, range(4))) == [["queued"] * 1000] * 4
+
+
 def test_the_access_log_tells_the_request_and_keeps_its_query_to_itself(server: Server) -> None:
     server.request("GET", "/api/v1/jobs?token=secret-in-the-query", {"X-Request-ID": "look-for-me"})
 
