@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from bench.engine import Engine, until
 from bench.service import start_web
 from domain.ids import new_id
-from jobs.backup_standing import GOOD_AT, look_at_the_platforms, look_at_the_tenants
+from jobs.backup_standing import GOOD_AT, LATE, look_at_the_platforms, look_at_the_tenants
 from tenancy.access import Tenancy
 from tenancy.recovery.store import Store
 from tests.conftest import Cluster
@@ -84,10 +85,11 @@ def test_the_alert_fires_when_no_backup_is_stored_any_more_and_only_then(
             scrapes.append(look())
             return all(condition(age(scrapes[-1], whose)) for whose in ("platform", "tenants"))
 
-        until(lambda: becomes(lambda seconds: 0 < seconds < INTERVAL), 240, "good backups of all", 0.5)
+        time.sleep(LATE * INTERVAL)  # so long that without a backup since all would be late
+        until(lambda: becomes(lambda seconds: 0 < seconds < LATE * INTERVAL), 240, "good backups of all", 0.5)
         assert fired(promtool, scrapes[-1], tmp_path) == set()
         s3.faults.spoil(Fault("answer", "PUT", times=100_000))
-        until(lambda: becomes(lambda seconds: seconds > 1.5 * INTERVAL), 240, "old backups of all", 0.5)
+        until(lambda: becomes(lambda seconds: seconds > LATE * INTERVAL), 240, "old backups of all", 0.5)
         assert fired(promtool, scrapes[-1], tmp_path) == {"platform", "tenants"}
 
 
