@@ -6,6 +6,7 @@ import base64
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import boto3
 import psycopg
@@ -18,6 +19,8 @@ from config.settings import Settings
 from tests.conftest import Cluster, create_database, settings_for
 
 DATABASE = f"nexus_prepare_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
+OBJECTS, BACKUPS = f"prepare-{uuid4().hex}", f"prepare-backups-{uuid4().hex}"
+"""What moto serves is kept by the process, whichever test started it: other tests' buckets may be there, and ours are ours alone."""
 
 
 @pytest.fixture
@@ -37,22 +40,23 @@ def empty(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def new_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An object store that has no bucket yet, named by the environment; its address."""
+    """An object store that has none of the buckets yet, named by the environment; its address."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    for name, value in (("S3_BUCKET", "nexus"), ("NEXUS_BACKUP_BUCKET", "nexus-backups"), ("S3_ENDPOINT", f"http://{host}:{port}"),
+    for name, value in (("S3_BUCKET", OBJECTS), ("NEXUS_BACKUP_BUCKET", BACKUPS), ("S3_ENDPOINT", f"http://{host}:{port}"),
                         ("S3_ACCESS_KEY", "key"), ("S3_SECRET_KEY", "secret")):  # fmt: skip
         monkeypatch.setenv(name, value)
     yield f"http://{host}:{port}"
     server.stop()
 
 
-def buckets(endpoint: str) -> list[str]:
+def buckets(endpoint: str) -> set[str]:
+    """Those of the platform that are there."""
     client = boto3.session.Session().client("s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="key",
                                             aws_secret_access_key="secret")  # fmt: skip
     try:
-        return sorted(each["Name"] for each in client.list_buckets()["Buckets"])
+        return {OBJECTS, BACKUPS} & {each["Name"] for each in client.list_buckets()["Buckets"]}
     finally:
         client.close()
 
@@ -101,10 +105,11 @@ def test_a_server_that_is_not_there_is_one_line(
 def test_a_new_object_store_gets_the_platforms_buckets_before_the_first_tenant_needs_one(
     empty: Settings, new_store: str, cluster: Cluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert buckets(new_store) == set()
     for _ in range(2):
         assert main(["prepare"]) == 0
 
-    assert buckets(new_store) == ["nexus", "nexus-backups"]
+    assert buckets(new_store) == {OBJECTS, BACKUPS}
     assert state_of_the_operators_tenant(cluster) == "active"
     assert capsys.readouterr().err == ""
 
