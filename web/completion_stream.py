@@ -135,8 +135,9 @@ def _heard(
     """Pieces as they come, until the job has finished. Raises `RedisError`."""
     with Listening(tenancy.settings, row["id"], vault) as listening, watcher.watching(row) as waiter:
         # After subscribing, so that nothing falls between what is kept and what comes. A job that had not begun had said nothing; if
-        # it has begun since, the number of the next piece tells what is missing.
-        for piece in listening.so_far() if row["state"] == JobState.RUNNING else ():
+        # it has begun since, the number of the next piece tells what is missing, or the first silence has us look.
+        looked = row["state"] == JobState.RUNNING
+        for piece in listening.so_far() if looked else ():
             reader.take(piece)
         spoke = monotonic()
         while (now := monotonic()) < ends:
@@ -152,6 +153,10 @@ def _heard(
             if found is not None:
                 spoke = monotonic()
                 _take_with_missed(listening, reader, found)
+            elif not looked:
+                looked = True
+                for piece in listening.so_far():
+                    reader.take(piece)
             elif now - spoke > HEARTBEAT_SECONDS:
                 spoke = now
                 yield ": heartbeat\n\n"

@@ -205,6 +205,26 @@ def test_an_attempt_that_breaks_off_is_taken_back_before_the_next_one_speaks(
     )
 
 
+def test_words_that_were_said_before_anybody_listened_come_while_the_model_pauses(
+    caller: Caller, engine: Tenancy, double: LlmDouble
+) -> None:
+    double.script = ["hold"]
+    _, chunks = streaming(caller)
+    job_id = UUID(events_of(next(chunks))[0][1]["id"])  # the stream stands here, before it has subscribed
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(work, engine, caller.tenant_id, job_id)
+        said = Listening(engine.settings, job_id, engine.vault(caller.tenant_id))
+        while "opens" not in "".join(piece.text or "" for piece in said.so_far()):
+            threading.Event().wait(0.01)
+        text = until_said("opens", chunks)
+        assert not working.done()
+        double.released.set()
+        text += "".join(chunks)
+        working.result(30)
+
+    assert spoken(events_of(text)) == TEXT
+
+
 def test_a_completion_that_fails_says_so_at_the_end(caller: Caller, engine_tenancy: Tenancy) -> None:
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(lambda: caller.post(COMPLETIONS, json=QUESTION).text)
