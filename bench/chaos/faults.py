@@ -7,7 +7,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, LiteralString
 from uuid import UUID
@@ -33,21 +33,21 @@ _RUNNING: LiteralString = "SELECT id FROM jobs WHERE state = 'running' AND queue
 _CARRIED: LiteralString = "SELECT id FROM jobs WHERE state = 'dispatched'"
 _ON_THE_WAY: LiteralString = "SELECT id FROM jobs WHERE state IN ('dispatched', 'running')"
 _DUE: LiteralString = "SELECT id FROM jobs WHERE state IN ('queued', 'dispatched') AND run_at <= now()"
-_COMING_BACK: LiteralString = """
-SELECT id FROM jobs WHERE id = ANY(%(ids)s) AND state = 'dispatched' AND queue = ANY(%(queues)s)
-"""
-"""Those hit before whose message the victim may have held."""
-
 _UNFINISHED: LiteralString = """
 SELECT id FROM jobs WHERE id = ANY(%(ids)s) AND state NOT IN ('succeeded', 'failed', 'cancelled')
 """
+_COMING_BACK: LiteralString = """
+SELECT id FROM jobs WHERE id = ANY(%(ids)s) AND state IN ('queued', 'dispatched', 'retrying') AND queue = ANY(%(queues)s)
+"""
+"""Those hit before that wait for the victim, or whose message it held."""
+
 _WORKER: LiteralString = "SELECT id FROM workers WHERE pid = %(pid)s AND NOT stopping"
 _LEFT_BEHIND: LiteralString = "SELECT id FROM jobs WHERE state = 'running' AND worker_id = ANY(%(workers)s)"
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """The last fault that hit a job, and how many did."""
+    """The last fault that hit a job, and how many did. `at` is when what it took away was there again, if that was waited for."""
 
     what: str
     at: datetime
@@ -86,11 +86,14 @@ class Faults:
 
     def _kill(self, victim: Victim, name: str) -> None:
         processes = self._held_by(victim)
+        queues = list(victim.queues)
         freeze(processes)
-        held = self._ids(_RUNNING, queues=list(victim.queues)) if victim.queues else set()
+        # In this order: what the victim had asked to claim may turn from the one into the other meanwhile.
+        coming_back = self._ids(_COMING_BACK, ids=list(self.hits), queues=queues) if queues else set()
+        held = self._ids(_RUNNING, queues=queues) if queues else set()
         kill(processes)
         self._hit(name, held)
-        self._hit(name, self._ids(_COMING_BACK, ids=list(self.hits), queues=list(victim.queues)), attempt=False)
+        self._hit(name, coming_back - held, attempt=False)
         self.say(f"killed {name} ({len(processes)} processes, {len(held)} jobs)")
 
     def _held_by(self, victim: Victim) -> list[psutil.Process]:
@@ -111,9 +114,10 @@ class Faults:
 
     def _restart_broker(self) -> None:
         carried = self._ids(_CARRIED)
-        self._hit_all(Fault.BROKER.value, carried)
+        hit = self._hit_all(Fault.BROKER.value, carried)
         with self.witness.away():
             took = self._renew_rabbitmq(self.broker) if self.broker is not None else self._renew_valkey()
+        self._is_back(hit)
         self.say(f"restarted the broker in {took:.1f} s ({len(carried)} jobs on their way)")
 
     def _renew_rabbitmq(self, server: PrivateRabbitMQ) -> float:
@@ -137,9 +141,10 @@ class Faults:
             raise TimeoutError("PostgreSQL does not run")
         on_the_way = self._ids(_ON_THE_WAY)
         with self.witness.away():
-            self._hit_all(Fault.POSTGRES.value, on_the_way)
+            hit = self._hit_all(Fault.POSTGRES.value, on_the_way)
             os.kill(before, signal.SIGINT)
             until(lambda: server.pid not in {None, before}, _RETURN_SECONDS, "PostgreSQL running again", 0.1)
+            self._is_back(hit)
             took = until(self._is_ready, _RETURN_SECONDS, "the API ready again", 0.1)
         self.say(f"restarted PostgreSQL; the API was ready {took:.1f} s after ({len(on_the_way)} jobs on their way)")
 
@@ -185,10 +190,16 @@ class Faults:
     def _is_ready(self) -> bool:
         return is_ready("127.0.0.1", self.platform.port)
 
-    def _hit_all(self, what: str, jobs: Collection[UUID]) -> None:
+    def _hit_all(self, what: str, jobs: Collection[UUID]) -> set[UUID]:
         """What all jobs need went away: those that an earlier fault hit, and that are on their way back, are hit again."""
-        coming_back = self._ids(_UNFINISHED, ids=list(self.hits))
-        self._hit(what, {*jobs, *coming_back}, attempt=what == Fault.POSTGRES.value)
+        hit = {*jobs, *self._ids(_UNFINISHED, ids=list(self.hits))}
+        self._hit(what, hit, attempt=what == Fault.POSTGRES.value)
+        return hit
+
+    def _is_back(self, jobs: Collection[UUID]) -> None:
+        """What was taken away is there again: from now on it is up to the engine how long these jobs take."""
+        now = datetime.now(UTC)
+        self.hits.update({job_id: replace(self.hits[job_id], at=now) for job_id in jobs})
 
     def _hit(self, what: str, jobs: Collection[UUID], *, attempt: bool = True) -> None:
         now = datetime.now(UTC)

@@ -44,8 +44,11 @@ from tests.faults.test_workers import mails, running, sent
 
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("postgres")]
 
-SERVER = {"fsync": "off", "wal_writer_delay": "10s", "wal_writer_flush_after": "1GB"}
-"""A log writer that rests keeps relaxed commits in memory: a crash then forgets all that it may forget."""
+SERVER = {
+    "fsync": "off", "wal_writer_delay": "10s", "wal_writer_flush_after": "1GB", "bgwriter_lru_maxpages": "0", "autovacuum": "off",
+    "checkpoint_timeout": "1h",
+}  # fmt: skip
+"""What keeps relaxed commits in memory, so that a crash forgets all that it may forget: nothing brings the log to the disk by the way."""
 
 RECOVERY_SECONDS = 20.0
 LEASE_SECONDS = 3.0
@@ -281,6 +284,7 @@ def test_marks_that_a_crash_forgets_do_no_harm(
         ids.append(submit(tenancy, NewJob("notification.deliver", payload, system("test", tenant_elsewhere))).id)
     with superuser(server) as connection:
         connection.execute("CHECKPOINT")
+    part(server, "walwriter").suspend()  # at the latest every 10 s it writes what lies there
     done: dict[UUID, list[str]] = {key: ["succeeded"] for key in ids}
     processes = [engine.dispatcher(), engine.worker("notifications", pool="threads", concurrency=6)]
     until(lambda: sent(tenancy, tenant_elsewhere) == done, 20, "the effects")
@@ -358,6 +362,14 @@ def frozen(server: EmbeddedPostgres) -> Iterator[None]:
     finally:
         for process in family:
             process.resume()
+
+
+def part(server: EmbeddedPostgres, name: str) -> psutil.Process:
+    """The server's process of that name."""
+    (found,) = (
+        each for each in psutil.Process(server.pid).children() if f"postgres: {name}" in " ".join(each.cmdline())
+    )
+    return found
 
 
 def start_long_jobs(engine: Engine, tenancy: Tenancy, ping: Callable[..., UUID]) -> list[UUID]:
