@@ -170,6 +170,16 @@ def test_the_image_runs_on_a_python_that_is_tested() -> None:
     assert bases[0] in tested
 
 
+def test_what_others_built_is_named_by_its_version() -> None:
+    images = {service["image"] for service in compose()["services"].values()}
+    images |= {
+        one["image"] for flavour in FLAVOURS for each in render(KUBERNETES / flavour) for one in containers(each)
+    }
+    foreign = {image for image in images if image.rpartition("/")[2].partition(":")[0] != "nexus"}
+    assert len(foreign) >= 5
+    assert {image for image in foreign if not re.search(r":[A-Za-z.]*\d", image)} == set()
+
+
 def test_the_image_holds_every_room_that_runs_and_none_that_only_develops() -> None:
     left_out = {line.strip() for line in (ROOT / ".dockerignore").read_text().splitlines()}
     rooms = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["root_packages"])
