@@ -7,20 +7,22 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from domain.billing.stripe_events import StripeEvent, read_event, read_payment
+from domain.billing.stripe_events import StripeEvent, failed_refund, read_event, read_payment
 from domain.errors import Permanent
 from jobs.context import JobContext
 from jobs.handlers import handles
 from providers.payments import payment_provider
 from tasks.billing.due import refresh_due
 from tasks.billing.following import tell_outcome
+from tasks.billing.refunds import bounced
 from tasks.billing.settling import record, settle
 from tenancy.audit import acting, current_origin
 
 
 @handles("webhook.process")
 def process(context: JobContext, payload: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Take in one event: the payment moves forward, and its invoice is paid if the payment covers it.
+    """Take in one event: the payment moves forward, and its invoice is paid if the payment covers it; or a refund has failed, and its
+    credit note with it.
 
     The object is read again from the provider where there is a key, so an old event brings new data. Raises
     `Permanent` (`malformed_event`, `source_not_supported`) and what the provider raises.
@@ -32,9 +34,26 @@ def process(context: JobContext, payload: Mapping[str, Any]) -> Mapping[str, Any
     if event is None:
         return {"handled": False}
     data, verified_by = _object(context, event)
-    reported = read_payment(event.type, data)
     # It is the provider who acts, whichever job takes it in.
-    with acting(replace(current_origin(), actor=f"provider:{source}")), context.session() as session:
+    with acting(replace(current_origin(), actor=f"provider:{source}")):
+        if event.object_type == "refund":
+            return {**_refund(context, event, data), "verified_by": verified_by}
+        return {**_payment(context, source, event, data), "verified_by": verified_by}
+
+
+def _refund(context: JobContext, event: StripeEvent, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Only that one failed is news: that it was made is known from the provider's answer."""
+    note_id = failed_refund(data)
+    state = None if note_id is None else bounced(context, note_id, event.object_id)
+    if state is None:
+        return {"handled": False}
+    context.log.warning("billing.refund_failed", credit_note_id=str(note_id), refund_id=event.object_id)
+    return {"handled": True, "credit_note_id": str(note_id), "credit_note_state": state}
+
+
+def _payment(context: JobContext, source: str, event: StripeEvent, data: Mapping[str, Any]) -> dict[str, Any]:
+    reported = read_payment(event.type, data)
+    with context.session() as session:
         payment = record(session, context.tenant_id, source, reported)
         settled = settle(session, context.tenant_id, payment, datetime.now(UTC))
     if settled is not None:
@@ -46,7 +65,6 @@ def process(context: JobContext, payload: Mapping[str, Any]) -> Mapping[str, Any
         "payment_state": payment.state.value,
         "invoice_id": None if payment.invoice_id is None else str(payment.invoice_id),
         "invoice_state": None if settled is None else settled.invoice.state,
-        "verified_by": verified_by,
     }
 
 

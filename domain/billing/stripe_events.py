@@ -1,4 +1,4 @@
-"""Reading Stripe's events: which payment an event speaks of, and what it says.
+"""Reading Stripe's events: which payment or refund an event speaks of, and what it says.
 
 Source: https://docs.stripe.com/api/events/types. What the object says now counts beside the event's type, since it may
 have been read again after the event was sent.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from domain.billing.payments import Payment, PaymentState, advance
 from domain.billing.stripe_amounts import from_stripe
@@ -22,6 +23,10 @@ _STATE_BY_TYPE = {
     "charge.refunded": PaymentState.SUCCEEDED,  # a part of it may have been refunded: the charge's amounts decide
     "invoice.paid": PaymentState.SUCCEEDED,
 }
+_OF_REFUNDS = {"refund.failed", "refund.updated", "charge.refund.updated"}
+"""A refund that was made may fail days later, as when the customer's bank does not take the money: https://docs.stripe.com/refunds#failed-refunds"""
+
+_REFUND_KEY = "credit_note:"
 _STATE_BY_STATUS = {"canceled": PaymentState.FAILED, "succeeded": PaymentState.SUCCEEDED}
 
 
@@ -40,13 +45,14 @@ def read_event(event: Mapping[str, Any]) -> StripeEvent | None:
     kind = event.get("type")
     if not isinstance(kind, str):
         raise _malformed("type")
-    if kind not in _STATE_BY_TYPE:
+    if kind not in _STATE_BY_TYPE.keys() | _OF_REFUNDS:
         return None
     carried = event.get("data")
     data = carried.get("object") if isinstance(carried, Mapping) else None
     if not isinstance(data, Mapping):
         raise _malformed("data.object")
-    return StripeEvent(kind, kind.partition(".")[0], _text(data, "id"), data)
+    object_type = "refund" if kind in _OF_REFUNDS else kind.partition(".")[0]
+    return StripeEvent(kind, object_type, _text(data, "id"), data)
 
 
 def read_payment(event_type: str, data: Mapping[str, Any]) -> Payment:
@@ -71,6 +77,20 @@ def read_payment(event_type: str, data: Mapping[str, Any]) -> Payment:
         currency=currency,
         invoice_id=_invoice_id(data),
     )
+
+
+def refund_key(credit_note_id: UUID) -> str:
+    """The key under which a credit note's refund is asked for. It stays in the refund's metadata."""
+    return f"{_REFUND_KEY}{credit_note_id}"
+
+
+def failed_refund(data: Mapping[str, Any]) -> UUID | None:
+    """The credit note whose money did not arrive; None if the refund did not fail, or is none of ours."""
+    metadata = data.get("metadata")
+    key = metadata.get("key") if isinstance(metadata, Mapping) else None
+    if data.get("status") not in {"failed", "canceled"} or not isinstance(key, str):
+        return None
+    return parse_id(key.removeprefix(_REFUND_KEY)) if key.startswith(_REFUND_KEY) else None
 
 
 def _refunded_all(charge: Mapping[str, Any], amount: int) -> bool:

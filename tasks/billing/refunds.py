@@ -1,8 +1,11 @@
-"""`payment.refund`: give back what a credit note says, from the payment that settled its invoice."""
+"""`payment.refund`: give back what a credit note says, from the payment that settled its invoice.
+
+A note is `pending`, then `done` or `failed`. One that is done may fail yet, when the provider learns that the money did not arrive.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -11,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from domain.billing.payments import KEY_LIFE
+from domain.billing.stripe_events import refund_key
 from domain.errors import Permanent
 from jobs.context import JobContext
 from jobs.handlers import handles
@@ -38,8 +42,13 @@ def refund(context: JobContext, payload: Mapping[str, Any]) -> Mapping[str, Any]
         if error.job_code not in OURS_TO_MEND:
             _end(context, note.id, "failed", None)
         raise
-    _end(context, note.id, "done", refund_id)
-    return {"state": "done"}
+    return {"state": _end(context, note.id, "done", refund_id)}
+
+
+def bounced(context: JobContext, note_id: UUID, refund_id: str) -> str | None:
+    """The provider says that a refund did not arrive, whatever we know of it so far. Returns the credit note's state, or None if there is
+    no such note to refund."""
+    return _end(context, note_id, "failed", refund_id, of=("pending", "done"))
 
 
 def _payment_of(session: Session, note: CreditNote) -> Payment | None:
@@ -56,17 +65,22 @@ def _give_back(context: JobContext, payment: Payment | None, note: CreditNote) -
     if payment is None:
         raise Permanent("No payment of ours settled the invoice.", code="no_payment")
     provider = payment_provider(context.settings, payment.provider)
-    request = RefundRequest(payment.provider_id, note.amount, note.currency, f"credit_note:{note.id}")
+    request = RefundRequest(payment.provider_id, note.amount, note.currency, refund_key(note.id))
     known = provider.find_refund(request) if datetime.now(UTC) - note.created_at >= KEY_LIFE else None
     return known or provider.refund(request)
 
 
-def _end(context: JobContext, note_id: UUID, state: str, refund_id: str | None) -> None:
+def _end(
+    context: JobContext, note_id: UUID, state: str, refund_id: str | None, of: Collection[str] = ("pending",)
+) -> str | None:
+    """Write how a note that is in one of the states `of` has ended; returns the state that it has then."""
     with context.session() as session:
-        note = session.get_one(CreditNote, (context.tenant_id, note_id), with_for_update=True)
-        if note.state != "pending":
-            return
-        note.state, note.provider_id = state, refund_id
-        if state == "failed":
-            invoice = session.get_one(Invoice, (context.tenant_id, note.invoice_id), with_for_update=True)
-            invoice.credited -= note.amount
+        note = session.get(CreditNote, (context.tenant_id, note_id), with_for_update=True)
+        if note is None or note.kind != "refund":
+            return None
+        if note.state in of:
+            note.state, note.provider_id = state, refund_id
+            if state == "failed":
+                invoice = session.get_one(Invoice, (context.tenant_id, note.invoice_id), with_for_update=True)
+                invoice.credited -= note.amount
+        return note.state

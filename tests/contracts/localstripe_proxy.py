@@ -65,7 +65,7 @@ def localstripe() -> Iterator[Proxy]:
     process = subprocess.Popen([sys.executable, "-c", _LAUNCH, str(port)], stdout=subprocess.DEVNULL)
     proxy = Proxy(f"http://127.0.0.1:{port}")
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(proxy))
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:
         proxy.url = f"http://127.0.0.1:{server.server_address[1]}"

@@ -56,6 +56,10 @@ def create_search_source(wanted: dict[str, Any]) -> Response:
     source_id = new_resource_id()
     values = _values(wanted)
     with tenancy().session(tenant_id()) as session:
+        # One at a time in each tenant: two that count at once would both find room.
+        session.execute(
+            select(func.pg_advisory_xact_lock(func.hashtextextended(f"search sources of {tenant_id()}", 0)))
+        )
         own = select(func.count()).select_from(SearchSource).where(SearchSource.tenant_id == tenant_id())
         if (session.scalar(own.where(SearchSource.id != source_id)) or 0) >= MOST_REGISTERED:
             raise Conflict(f"A tenant has at most {MOST_REGISTERED} sources of its own; delete one first.")

@@ -50,7 +50,7 @@ def server(settings: Settings) -> Iterator[str]:
     """The address of the API."""
     app = create_app(settings.model_copy(update={"anonymous_rate_limit": "6000/minute"}))
     http = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=http.serve_forever)
+    thread = threading.Thread(target=http.serve_forever, args=(0.05,))
     thread.start()
     yield f"http://127.0.0.1:{http.server_port}"
     http.shutdown()

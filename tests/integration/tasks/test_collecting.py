@@ -425,6 +425,50 @@ def test_a_refund_that_is_refused_can_be_credited_in_another_way(
         assert session.get_one(Invoice, (context.tenant_id, invoice_id)).credited == 0
 
 
+@pytest.mark.parametrize("order", list(itertools.permutations(["answer", "made", "failed", "failed again"])))
+def test_a_refund_that_does_not_arrive_takes_nothing_off_the_invoice_in_whatever_order_that_is_heard(
+    open_job: Callable[..., Any], owed: Callable[..., UUID], stripe: StripeDouble, order: tuple[str, ...]
+) -> None:
+    invoice_id = owed()
+    context, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
+    collect(context, payload)
+    note_id = credited(context, invoice_id)
+    stripe.refund_script.append("act_then_hang_up")
+    context, payload = open_job("payment.refund", {"credit_note_id": str(note_id)})
+    with pytest.raises(Transient):
+        refund(context, payload)
+    (made,) = stripe.made("refund")
+    early, late = {**made}, {**made, "status": "failed", "failure_reason": "expired_or_canceled_card"}
+    for step in order:
+        if step == "answer":
+            made["status"] = "succeeded"
+            context, payload = open_job("payment.refund", {"credit_note_id": str(note_id)})
+            refund(context, payload)
+        else:
+            made["status"] = "succeeded" if step == "made" else "failed"
+            event = ("refund.updated", early) if step == "made" else ("refund.failed", late)
+            heard = process(*event_job(open_job, stripe.happened(*event)))
+            assert heard["handled"] is (step != "made")
+    with context.session() as session:
+        assert session.get_one(CreditNote, (context.tenant_id, note_id)).state == "failed"
+        assert session.get_one(Invoice, (context.tenant_id, invoice_id)).credited == 0
+    assert len(stripe.made("refund")) == 1
+
+
+@pytest.mark.parametrize("key", [None, "credit_note:", "credit_note:x", "order:7", f"credit_note:{UUID(int=7)}"])
+def test_a_failed_refund_that_is_none_of_ours_changes_nothing(
+    open_job: Callable[..., Any], owed: Callable[..., UUID], stripe: StripeDouble, key: str | None
+) -> None:
+    invoice_id = owed()
+    context, _ = open_job("payment.collect", {"invoice_id": str(invoice_id)})
+    note_id = credited(context, invoice_id)
+    made = stripe.make("re", "refund", status="failed", metadata=None if key is None else {"key": key})
+    heard = process(*event_job(open_job, stripe.happened("refund.failed", made)))
+    assert heard["handled"] is False
+    with context.session() as session:
+        assert session.get_one(CreditNote, (context.tenant_id, note_id)).state == "pending"
+
+
 # --- telling
 
 

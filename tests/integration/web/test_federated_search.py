@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import pytest
 from flask import Flask
+from sqlalchemy import text
 
+from bench.engine import until
 from config.settings import Settings
 from domain.search.sources import MOST_REGISTERED, OWN
 from providers.circuits import FAILURES_TO_OPEN
@@ -429,3 +432,27 @@ def test_there_are_at_most_so_many_sources(searcher: Caller, register: Callable[
     refused = searcher.post(SOURCES, json={"name": "more", "url": "http://127.0.0.1:9000/"})
 
     assert code_of(refused) == (409, "conflict")
+
+
+WAITING = text(
+    "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database AND d.datname = current_database() WHERE NOT l.granted"
+)
+
+
+def test_requests_at_the_same_time_find_room_for_one_source(
+    searcher: Caller, engine: Tenancy, register: Callable[..., Any]
+) -> None:
+    for number in range(MOST_REGISTERED - 1):
+        register(f"s{number}")
+
+    def ask(name: str) -> int:
+        return int(searcher.post(SOURCES, json={"name": name, "url": "http://127.0.0.1:9000/"}).status_code)
+
+    with ThreadPoolExecutor(2) as callers, engine.session(searcher.tenant_id) as session:
+        session.execute(text("LOCK TABLE search_sources IN SHARE ROW EXCLUSIVE MODE"))  # may be read, not written
+        asked = [callers.submit(ask, name) for name in ("one", "two")]
+        until(lambda: session.scalar(WAITING) == 2, 10, "both requests")
+        session.rollback()
+        answers = sorted(each.result() for each in asked)
+
+    assert answers == [201, 409]
