@@ -89,5 +89,5 @@ def test_every_panel_of_every_dashboard_is_a_question_that_prometheus_understand
     assert {title.partition(": ")[2] for title in empty} <= {
         "Server errors", "Refused: limits, permissions, bad input", "Share of attempts that fail", "Open circuits",
         "Share of calls that fail", "Failures by what came of them", "Calls of models that budgets and limits refused",
-        "Calls per second", "Time of a call, 95th percentile", "What had to be mended",
+        "Calls per second", "Time of a call, 95th percentile", "What had to be mended", "Age of the last good backup",
     }  # fmt: skip

@@ -366,10 +366,15 @@ def frozen(server: EmbeddedPostgres) -> Iterator[None]:
 
 def part(server: EmbeddedPostgres, name: str) -> psutil.Process:
     """The server's process of that name."""
-    (found,) = (
-        each for each in psutil.Process(server.pid).children() if f"postgres: {name}" in " ".join(each.cmdline())
-    )
+    (found,) = (each for each in psutil.Process(server.pid).children() if f"postgres: {name}" in _title(each))
     return found
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # or a zombie: it has just ended
+        return ""
 
 
 def start_long_jobs(engine: Engine, tenancy: Tenancy, ping: Callable[..., UUID]) -> list[UUID]:
