@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -34,26 +35,32 @@ def process(context: JobContext, payload: Mapping[str, Any]) -> Mapping[str, Any
     if event is None:
         return {"handled": False}
     data, verified_by = _object(context, event)
-    # It is the provider who acts, whichever job takes it in.
-    with acting(replace(current_origin(), actor=f"provider:{source}")):
-        if event.object_type == "refund":
-            return {**_refund(context, event, data), "verified_by": verified_by}
-        return {**_payment(context, source, event, data), "verified_by": verified_by}
+    take_in = _refund if event.object_type == "refund" else _payment
+    return {**take_in(context, source, event, data), "verified_by": verified_by}
 
 
-def _refund(context: JobContext, event: StripeEvent, data: Mapping[str, Any]) -> dict[str, Any]:
+def _provider_acting(source: str) -> AbstractContextManager[None]:
+    """It is the provider who acts in the block, whichever job takes its event in."""
+    return acting(replace(current_origin(), actor=f"provider:{source}"))
+
+
+def _refund(context: JobContext, source: str, event: StripeEvent, data: Mapping[str, Any]) -> dict[str, Any]:
     """Only that one failed is news: that it was made is known from the provider's answer."""
     note_id = failed_refund(data)
-    state = None if note_id is None else bounced(context, note_id, event.object_id)
+    if note_id is None:
+        return {"handled": False}
+    with _provider_acting(source):
+        state = bounced(context, note_id, event.object_id)
     if state is None:
         return {"handled": False}
-    context.log.warning("billing.refund_failed", credit_note_id=str(note_id), refund_id=event.object_id)
+    if state == "failed":
+        context.log.warning("billing.refund_failed", credit_note_id=str(note_id), refund_id=event.object_id)
     return {"handled": True, "credit_note_id": str(note_id), "credit_note_state": state}
 
 
 def _payment(context: JobContext, source: str, event: StripeEvent, data: Mapping[str, Any]) -> dict[str, Any]:
     reported = read_payment(event.type, data)
-    with context.session() as session:
+    with _provider_acting(source), context.session() as session:
         payment = record(session, context.tenant_id, source, reported)
         settled = settle(session, context.tenant_id, payment, datetime.now(UTC))
     if settled is not None:

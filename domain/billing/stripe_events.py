@@ -88,7 +88,7 @@ def failed_refund(data: Mapping[str, Any]) -> UUID | None:
     """The credit note whose money did not arrive; None if the refund did not fail, or is none of ours."""
     metadata = data.get("metadata")
     key = metadata.get("key") if isinstance(metadata, Mapping) else None
-    if data.get("status") not in {"failed", "canceled"} or not isinstance(key, str):
+    if data.get("status") not in ("failed", "canceled") or not isinstance(key, str):
         return None
     return parse_id(key.removeprefix(_REFUND_KEY)) if key.startswith(_REFUND_KEY) else None
 

@@ -46,8 +46,8 @@ def refund(context: JobContext, payload: Mapping[str, Any]) -> Mapping[str, Any]
 
 
 def bounced(context: JobContext, note_id: UUID, refund_id: str) -> str | None:
-    """The provider says that a refund did not arrive, whatever we know of it so far. Returns the credit note's state, or None if there is
-    no such note to refund."""
+    """The provider says that this refund did not arrive, whatever we know of it so far. Returns the credit note's state, or None if there
+    is no such note to refund; a note that another refund settled stays as it is."""
     return _end(context, note_id, "failed", refund_id, of=("pending", "done"))
 
 
@@ -78,7 +78,7 @@ def _end(
         note = session.get(CreditNote, (context.tenant_id, note_id), with_for_update=True)
         if note is None or note.kind != "refund":
             return None
-        if note.state in of:
+        if note.state in of and note.provider_id in {None, refund_id}:
             note.state, note.provider_id = state, refund_id
             if state == "failed":
                 invoice = session.get_one(Invoice, (context.tenant_id, note.invoice_id), with_for_update=True)

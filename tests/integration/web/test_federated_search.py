@@ -22,6 +22,7 @@ from tenancy.access import Tenancy
 from tests.contracts.source_double import SourceDouble, hits, source_double
 from tests.integration.web.callers import Caller
 from tests.integration.web.engine import code_of, pointers_of, program, run, run_queued, worker
+from tests.locks import waiting
 from web.app import create_app
 
 SEARCH, SOURCES = "/api/v1/search", "/api/v1/search/sources"
@@ -434,11 +435,6 @@ def test_there_are_at_most_so_many_sources(searcher: Caller, register: Callable[
     assert code_of(refused) == (409, "conflict")
 
 
-WAITING = text(
-    "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database AND d.datname = current_database() WHERE NOT l.granted"
-)
-
-
 def test_requests_at_the_same_time_find_room_for_one_source(
     searcher: Caller, engine: Tenancy, register: Callable[..., Any]
 ) -> None:
@@ -451,7 +447,7 @@ def test_requests_at_the_same_time_find_room_for_one_source(
     with ThreadPoolExecutor(2) as callers, engine.session(searcher.tenant_id) as session:
         session.execute(text("LOCK TABLE search_sources IN SHARE ROW EXCLUSIVE MODE"))  # may be read, not written
         asked = [callers.submit(ask, name) for name in ("one", "two")]
-        until(lambda: session.scalar(WAITING) == 2, 10, "both requests")
+        until(lambda: waiting(session) == 2, 10, "both requests")
         session.rollback()
         answers = sorted(each.result() for each in asked)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from domain.billing.payments import Payment, PaymentState, advance, merge, settles
 from domain.billing.stripe_amounts import from_stripe, to_stripe
-from domain.billing.stripe_events import read_event, read_payment
+from domain.billing.stripe_events import failed_refund, read_event, read_payment, refund_key
 from domain.errors import Permanent
 
 INVOICE = "019a0000-0000-7000-8000-000000000001"
@@ -189,6 +189,34 @@ def test_other_metadata_names_none(metadata: Any) -> None:
     assert read_payment("payment_intent.succeeded", intent(metadata=metadata)).invoice_id is None
 
 
+@pytest.mark.parametrize("kind", ["refund.failed", "refund.updated", "charge.refund.updated"])
+def test_an_event_of_a_refund_speaks_of_a_refund(kind: str) -> None:
+    read = read_event(event(kind, {"id": "re_1", "status": "failed"}))
+
+    assert read is not None
+    assert (read.object_type, read.object_id) == ("refund", "re_1")
+
+
+@pytest.mark.parametrize(
+    ("status", "has_failed"),
+    [
+        ("failed", True),
+        ("canceled", True),
+        ("pending", False),
+        ("requires_action", False),
+        ("succeeded", False),
+        (None, False),
+        ([], False),
+    ],
+)
+def test_only_a_refund_that_failed_or_was_canceled_names_its_credit_note(status: Any, has_failed: bool) -> None:
+    note_id = UUID(int=3)
+
+    found = failed_refund({"id": "re_1", "status": status, "metadata": {"key": refund_key(note_id)}})
+
+    assert found == (note_id if has_failed else None)
+
+
 def test_an_event_that_we_do_not_handle_is_none() -> None:
     assert read_event(event("customer.created", {"id": "cus_1"})) is None
 
@@ -203,6 +231,7 @@ def test_an_event_that_we_do_not_handle_is_none() -> None:
         event("invoice.paid", "in_1"),
         event("invoice.paid", {}),
         event("invoice.paid", {"id": 7}),
+        event("refund.failed", {"status": "failed"}),
     ],
 )
 def test_an_event_of_another_shape_is_refused(broken: dict[str, Any]) -> None:

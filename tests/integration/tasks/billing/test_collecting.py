@@ -2,81 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from pydantic import SecretStr
 from sqlalchemy import select, update
 
 from domain.errors import Permanent, Transient
-from domain.ids import new_id
 from jobs.context import JobContext
-from models.tenant import CreditNote, Customer, Invoice, Payment, PaymentAttempt, PaymentMethod, Plan, Subscription
+from models.tenant import Invoice, Payment, PaymentAttempt, Subscription
 from tasks.billing.collecting import collect
-from tasks.billing.refunds import refund
 from tasks.webhook_sweeps import sweep
 from tasks.webhooks import process
 from tests.contracts.stripe_double import StripeDouble
+from tests.integration.tasks.billing.conftest import event_job
 from tests.integration.tasks.conftest import next_attempt
-
-MakeContext = Callable[..., Any]
-
-
-@pytest.fixture
-def stripe() -> Iterator[StripeDouble]:
-    double = StripeDouble()
-    yield double
-    double.close()
-
-
-@pytest.fixture
-def open_job(
-    make_context: MakeContext, pooled_tenant: UUID, stripe: StripeDouble, under: Callable[..., JobContext]
-) -> Callable[..., Any]:
-    """A claimed job of the tenant in a process that speaks to the double."""
-
-    def make(kind: str, payload: dict[str, Any]) -> tuple[JobContext, Any]:
-        context, loaded = make_context(kind, pooled_tenant, payload)
-        return under(context, stripe_api_key=SecretStr("sk_test_1"), stripe_api_base=stripe.url), loaded
-
-    return make
-
-
-@pytest.fixture
-def owed(open_job: Callable[..., Any]) -> Callable[..., UUID]:
-    """An open invoice of a customer with a card."""
-
-    def make(total: int = 2900, number: int = 1) -> UUID:
-        context, _ = open_job("system.ping", {})
-        keys = {"tenant_id": context.tenant_id}
-        start, end = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
-        with context.session() as session:
-            customer = Customer(**keys, name="Ada", email="ada@example.com", provider_customer_id="cus_ada")
-            plan = Plan(**keys, code=f"p-{new_id()}", name="Pro", amount=total, currency="EUR", interval="month")
-            session.add_all([customer, plan])
-            session.flush()
-            subscription = Subscription(
-                **keys, customer_id=customer.id, plan_id=plan.id, anchor_at=start, next_cycle_at=datetime.now(UTC)
-            )
-            session.add(subscription)
-            session.add(PaymentMethod(**keys, customer_id=customer.id, provider="stripe", provider_id="pm_1",
-                                      brand="visa", last4="4242", is_default=True))  # fmt: skip
-            session.flush()
-            invoice = Invoice(
-                **keys, number=number, subscription_id=subscription.id, customer_id=customer.id, period_start=start,
-                period_end=end, currency="EUR", total=total, state="open", snapshot={}, collect_at=datetime.now(UTC),
-            )  # fmt: skip
-            session.add(invoice)
-            session.flush()
-            return invoice.id
-
-    return make
 
 
 def state_of(context: JobContext, invoice_id: UUID) -> tuple[str, list[str], str]:
@@ -86,10 +30,6 @@ def state_of(context: JobContext, invoice_id: UUID) -> tuple[str, list[str], str
         attempts = select(PaymentAttempt.state).where(PaymentAttempt.invoice_id == invoice_id)
         subscription = session.get_one(Subscription, (context.tenant_id, invoice.subscription_id))
         return invoice.state, list(session.scalars(attempts.order_by(PaymentAttempt.number))), subscription.state
-
-
-def event_job(open_job: Callable[..., Any], event: dict[str, Any]) -> Any:
-    return open_job("webhook.process", {"source": "stripe", "event": event})
 
 
 def test_a_charge_pays_the_invoice_and_says_whose_it_is(
@@ -282,25 +222,6 @@ def test_a_sweep_takes_in_what_webhooks_did_not_bring_and_nothing_twice(
     assert rows[0]["n"] == 3
 
 
-def test_a_refund_is_given_back_once(
-    open_job: Callable[..., Any], owed: Callable[..., UUID], stripe: StripeDouble
-) -> None:
-    invoice_id = owed()
-    context, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
-    collect(context, payload)
-    with context.session() as session:
-        note = CreditNote(tenant_id=context.tenant_id, id=new_id(), number=1, invoice_id=invoice_id, amount=500,
-                          currency="EUR", reason="Outage", kind="refund", state="pending")  # fmt: skip
-        session.add(note)
-        session.flush()
-        note_id = note.id
-    for _ in range(2):
-        context, payload = open_job("payment.refund", {"credit_note_id": str(note_id)})
-        assert refund(context, payload) == {"state": "done"}
-    (made,) = stripe.made("refund")
-    assert made["amount"] == 500
-
-
 def given_up(open_job: Callable[..., Any], invoice_id: UUID) -> JobContext:
     """The invoice after the last attempt of its schedule has failed."""
     context: JobContext
@@ -358,115 +279,6 @@ def test_an_attempt_that_failed_and_then_was_paid_all_the_same_has_succeeded(
     intent["status"] = "succeeded"
     process(*event_job(open_job, stripe.happened("payment_intent.succeeded", intent)))
     assert state_of(context, invoice_id) == ("paid", ["succeeded"], "active")
-
-
-# --- refunds
-
-
-def credited(context: JobContext, invoice_id: UUID, amount: int = 500, age: timedelta = timedelta(0)) -> UUID:
-    """A credit note that is to be refunded, as the API writes it."""
-    with context.session() as session:
-        note = CreditNote(tenant_id=context.tenant_id, id=new_id(), number=1, invoice_id=invoice_id, amount=amount,
-                          currency="EUR", reason="Outage", kind="refund", state="pending",
-                          created_at=datetime.now(UTC) - age)  # fmt: skip
-        session.add(note)
-        session.execute(update(Invoice).where(Invoice.id == invoice_id).values(credited=Invoice.credited + amount))
-        session.flush()
-        return note.id
-
-
-def test_a_refund_whose_record_was_lost_is_done_though_its_webhook_was_faster(
-    open_job: Callable[..., Any], owed: Callable[..., UUID], stripe: StripeDouble
-) -> None:
-    invoice_id = owed()
-    context, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
-    collect(context, payload)
-    note_id = credited(context, invoice_id, 2900)
-    (intent,) = stripe.succeeded()
-    charge = stripe.make("ch", "charge", payment_intent=intent["id"], amount=2900, currency="eur", refunded=True)
-    process(*event_job(open_job, stripe.happened("charge.refunded", charge)))
-
-    context, payload = open_job("payment.refund", {"credit_note_id": str(note_id)})
-    assert refund(context, payload) == {"state": "done"}
-
-
-def test_a_refund_whose_answer_was_lost_for_a_day_is_looked_for_and_not_made_again(
-    open_job: Callable[..., Any], owed: Callable[..., UUID], stripe: StripeDouble
-) -> None:
-    invoice_id = owed()
-    context, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
-    collect(context, payload)
-    note_id = credited(context, invoice_id, age=timedelta(days=2))
-    stripe.refund_script.append("act_then_hang_up")
-    context, payload = open_job("payment.refund", {"credit_note_id": str(note_id)})
-    with pytest.raises(Transient):
-        refund(context, payload)
-    stripe.answers.clear()  # as Stripe forgets keys after a day
-
-    context, payload = open_job("payment.refund", {"credit_note_id": str(note_id)})
-    assert refund(context, payload) == {"state": "done"}
-    assert len(stripe.made("refund")) == 1
-
-
-def test_a_refund_that_is_refused_can_be_credited_in_another_way(
-    open_job: Callable[..., Any], owed: Callable[..., UUID], stripe: StripeDouble
-) -> None:
-    invoice_id = owed()
-    context, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
-    collect(context, payload)
-    note_id = credited(context, invoice_id)
-    stripe.refund_script.append("refuse")
-    for _ in range(2):
-        context, payload = open_job("payment.refund", {"credit_note_id": str(note_id)})
-        with contextlib.suppress(Permanent):
-            refund(context, payload)
-    with context.session() as session:
-        assert session.get_one(CreditNote, (context.tenant_id, note_id)).state == "failed"
-        assert session.get_one(Invoice, (context.tenant_id, invoice_id)).credited == 0
-
-
-@pytest.mark.parametrize("order", list(itertools.permutations(["answer", "made", "failed", "failed again"])))
-def test_a_refund_that_does_not_arrive_takes_nothing_off_the_invoice_in_whatever_order_that_is_heard(
-    open_job: Callable[..., Any], owed: Callable[..., UUID], stripe: StripeDouble, order: tuple[str, ...]
-) -> None:
-    invoice_id = owed()
-    context, payload = open_job("payment.collect", {"invoice_id": str(invoice_id)})
-    collect(context, payload)
-    note_id = credited(context, invoice_id)
-    stripe.refund_script.append("act_then_hang_up")
-    context, payload = open_job("payment.refund", {"credit_note_id": str(note_id)})
-    with pytest.raises(Transient):
-        refund(context, payload)
-    (made,) = stripe.made("refund")
-    early, late = {**made}, {**made, "status": "failed", "failure_reason": "expired_or_canceled_card"}
-    for step in order:
-        if step == "answer":
-            made["status"] = "succeeded"
-            context, payload = open_job("payment.refund", {"credit_note_id": str(note_id)})
-            refund(context, payload)
-        else:
-            made["status"] = "succeeded" if step == "made" else "failed"
-            event = ("refund.updated", early) if step == "made" else ("refund.failed", late)
-            heard = process(*event_job(open_job, stripe.happened(*event)))
-            assert heard["handled"] is (step != "made")
-    with context.session() as session:
-        assert session.get_one(CreditNote, (context.tenant_id, note_id)).state == "failed"
-        assert session.get_one(Invoice, (context.tenant_id, invoice_id)).credited == 0
-    assert len(stripe.made("refund")) == 1
-
-
-@pytest.mark.parametrize("key", [None, "credit_note:", "credit_note:x", "order:7", f"credit_note:{UUID(int=7)}"])
-def test_a_failed_refund_that_is_none_of_ours_changes_nothing(
-    open_job: Callable[..., Any], owed: Callable[..., UUID], stripe: StripeDouble, key: str | None
-) -> None:
-    invoice_id = owed()
-    context, _ = open_job("payment.collect", {"invoice_id": str(invoice_id)})
-    note_id = credited(context, invoice_id)
-    made = stripe.make("re", "refund", status="failed", metadata=None if key is None else {"key": key})
-    heard = process(*event_job(open_job, stripe.happened("refund.failed", made)))
-    assert heard["handled"] is False
-    with context.session() as session:
-        assert session.get_one(CreditNote, (context.tenant_id, note_id)).state == "pending"
 
 
 # --- telling
