@@ -47,12 +47,13 @@ class ChargeResult:
 @dataclass(frozen=True, slots=True)
 class RefundRequest:
     """Money to give back: `amount` in minor units of `currency`, of the payment with that id. The same `key` is the same
-    refund."""
+    refund; `metadata` comes back with every event of it."""
 
     payment: str
     amount: int
     currency: str
     key: str
+    metadata: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

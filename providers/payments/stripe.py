@@ -118,7 +118,7 @@ class StripePaymentProvider:
         """A refund of the PaymentIntent."""
         sent = {
             "payment_intent": request.payment, "amount": to_stripe(request.amount, request.currency),
-            "metadata": {"key": request.key},
+            "metadata": {**request.metadata, "key": request.key},
         }  # fmt: skip
         return _text(self._call("refunds.create", sent, key=request.key), "id")
 

@@ -65,7 +65,8 @@ def _give_back(context: JobContext, payment: Payment | None, note: CreditNote) -
     if payment is None:
         raise Permanent("No payment of ours settled the invoice.", code="no_payment")
     provider = payment_provider(context.settings, payment.provider)
-    request = RefundRequest(payment.provider_id, note.amount, note.currency, refund_key(note.id))
+    whose = {"tenant_id": str(context.tenant_id)}  # so that what is heard of the refund comes back to this tenant
+    request = RefundRequest(payment.provider_id, note.amount, note.currency, refund_key(note.id), whose)
     known = provider.find_refund(request) if datetime.now(UTC) - note.created_at >= KEY_LIFE else None
     return known or provider.refund(request)
 

@@ -34,4 +34,7 @@ def change(tenancy: Tenancy, tenant_id: UUID) -> Iterator[tuple[Session, Tenant]
         if tenant is None:
             raise NotFound(f"There is no tenant {tenant_id}.")
         yield session, tenant
+        tenant.version += (
+            1  # jobs that begin after the change hold to it, whatever their workers remember of the tenant
+        )
     tenancy.directory.forget(tenant_id)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 
 from bench.engine import until
 from cli.processes import PlatformProcess
+from tests.acceptance.tenant import Tenant, administrator
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
 
@@ -19,50 +19,16 @@ WHO = {"name": "Acme", "email": "billing@example.com"}
 MESSAGE = {"to": "ada@example.com", "subject": "Hello", "text": "Hello Ada."}
 
 
-class Tenant:
-    """The administrator within one tenant."""
-
-    def __init__(self, client: httpx2.Client, tenant_id: str):
-        self._client = client
-        self._headers = {"X-Project-ID": tenant_id}
-        self.id = tenant_id
-
-    def get(self, path: str, **parameters: Any) -> Any:
-        response = self._client.get(path, params=parameters, headers=self._headers)
-        assert response.status_code == 200, response.text
-        return response.json()
-
-    def send(self, path: str, body: Any, **options: Any) -> httpx2.Response:
-        return self._client.post(path, json=body, headers=self._headers, **options)
-
-    def post(self, path: str, body: Any) -> Any:
-        response = self.send(path, body)
-        assert response.is_success, response.text
-        return response.json()
-
-    def done(self, path: str, body: Any) -> Any:
-        """The result of the job that the request makes."""
-        job, deadline = self.post(path, body), time.monotonic() + 120
-        while job["state"] not in {"succeeded", "failed", "cancelled"}:
-            assert time.monotonic() < deadline, job
-            job = self.get(f"/jobs/{job['id']}", wait=10)
-        assert job["state"] == "succeeded", job
-        return job["result"]
-
-
 @pytest.fixture(scope="module")
-def api(platform: PlatformProcess) -> Any:
-    with httpx2.Client(base_url=f"{platform.base_url}/api/v1", timeout=60) as client:
-        body = {"email": "admin@example.com", "password": "correct horse battery"}
-        client.headers["Authorization"] = f"Bearer {client.post('/auth/login', json=body).json()['access_token']}"
+def api(platform: PlatformProcess) -> Iterator[httpx2.Client]:
+    with administrator(platform) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def operator(api: httpx2.Client) -> Tenant:
     """The operator's tenant, with meters for jobs and messages."""
-    (found,) = [each for each in api.get("/tenants").json()["items"] if each["name"] == "Operator"]
-    inside = Tenant(api, found["id"])
+    inside = Tenant.operator(api)
     for code in ("jobs", "messages"):
         inside.post("/merchant/meters", {"code": code, "name": code.title(), "aggregation": "count"})
     return inside
@@ -71,10 +37,7 @@ def operator(api: httpx2.Client) -> Tenant:
 @pytest.fixture
 def make_tenant(api: httpx2.Client) -> Callable[[str], Tenant]:
     def make(name: str) -> Tenant:
-        job = api.post("/tenants", json={"name": name, "tier": "pooled"}).json()
-        inside = Tenant(api, job["tenant_id"])
-        until(lambda: inside.get(f"/tenants/{inside.id}")["state"] == "active", 120, "the tenant")
-        return inside
+        return Tenant.create(api, name)
 
     return make
 
@@ -152,6 +115,106 @@ def test_a_merchant_bills_its_own_customer(make_tenant: Callable[[str], Tenant])
     latest, earlier = shop.get("/merchant/invoices")["items"]
     assert (earlier["total"], latest["total"]) == (1000, 1000 + 101), "201 calls beyond the free ones at half a cent"
     assert (earlier["number"], latest["number"]) == (1, 2)
+
+
+def test_a_subscription_tries_changes_rests_and_ends(make_tenant: Callable[[str], Tenant]) -> None:
+    shop = make_tenant("Changing shop")
+    ada = shop.post("/merchant/customers", {"name": "Ada", "email": "ada@example.com", "timezone": "UTC"})
+    sold = {"customer_id": ada["id"], "plan_id": plan(shop, "trying", trial_days=14)}
+    assert shop.post("/merchant/subscriptions", sold)["state"] == "trialing"
+
+    half_way = (datetime.now(UTC) - timedelta(hours=12)).isoformat()
+    small, large = (
+        plan(shop, "by-day", interval="day", amount=1000),
+        plan(shop, "by-day-2", interval="day", amount=2000),
+    )
+    begun = shop.post("/merchant/subscriptions", {"customer_id": ada["id"], "plan_id": small, "anchor_at": half_way})
+    path = f"/merchant/subscriptions/{begun['id']}"
+    assert shop.get(f"{path}/preview")["total"] == 1000
+
+    assert shop.post(f"{path}/change-plan", {"plan_id": large})["plan_id"] == large
+    upgraded = shop.get(f"{path}/preview")
+    assert len(upgraded["lines"]) == 2, "each plan for its part of the day"
+    assert 1490 <= upgraded["total"] <= 1510
+
+    assert shop.post(f"{path}/pause", {})["available_actions"] == ["resume", "cancel"]
+    assert shop.get(f"{path}/preview")["total"] < 520, "the rest of the day is not owed"
+    assert shop.post(f"{path}/resume", {})["state"] == "active"
+    ending = shop.post(f"{path}/cancel", {"at": "period_end"})
+    assert (ending["state"], "keep" in ending["available_actions"]) == ("active", True)
+    shop.post(f"{path}/keep", {})
+    shop.post(f"{path}/cancel", {"at": "now"})
+
+    until(lambda: bool(shop.get(path)["state"] == "canceled"), 60, "the last invoice")
+    (last,) = shop.get("/merchant/invoices")["items"]
+    assert 490 <= last["total"] <= 540, "half a day of the one, and seconds of the other"
+
+
+def test_invoices_by_hand_are_numbered_printed_credited_and_opened_to_what_they_bill(
+    make_tenant: Callable[[str], Tenant],
+) -> None:
+    shop = make_tenant("Careful shop")
+    ada = shop.post("/merchant/customers", {"name": "Ada", "email": "ada@example.com", "timezone": "UTC"})
+    lines = [{"description": "Workshop", "quantity": "1.5", "unit_amount": "1000"}]
+    drafts = [
+        shop.post("/merchant/invoices", {"customer_id": ada["id"], "currency": "EUR", "lines": lines}) for _ in range(3)
+    ]
+    assert [(draft["number"], draft["state"], draft["total"]) for draft in drafts] == [(None, "draft", 1500)] * 3
+    assert shop.ask("DELETE", f"/merchant/invoices/{drafts[1]['id']}").status_code == 204
+    first, second = (shop.post(f"/merchant/invoices/{draft['id']}/finalise", {}) for draft in (drafts[0], drafts[2]))
+    assert (first["number"], second["number"]) == (1, 2), "a draft that is gone leaves no gap"
+
+    printed = shop.ask("GET", f"/merchant/invoices/{first['id']}/pdf")
+    assert (printed.headers["Content-Type"], printed.content[:5]) == ("application/pdf", b"%PDF-")
+    note = shop.post("/merchant/credit-notes", {"invoice_id": first["id"], "amount": 500, "reason": "Outage"})
+    assert (note["kind"], note["state"], note["number"]) == ("reduction", "done", 1)
+    assert shop.get(f"/merchant/invoices/{first['id']}")["credited"] == 500
+    assert shop.post(f"/merchant/invoices/{second['id']}/void", {})["state"] == "void"
+
+    shop.post("/merchant/meters", {"code": "calls", "name": "Calls", "aggregation": "sum", "property": "n"})
+    charge = {"meter": "calls", "model": "standard", "terms": {"unit_amount": "2"}}
+    used = {"transaction_id": "t-7", "customer_id": ada["id"], "code": "calls", "properties": {"n": "7"},
+            "timestamp": (datetime.now(UTC) - timedelta(days=1)).isoformat()}  # fmt: skip
+    shop.post("/merchant/usage-events", {"events": [used]})
+    anchor_at = (datetime.now(UTC) - timedelta(days=1, hours=2)).isoformat()
+    sold = plan(shop, "daily", interval="day", charges=[charge])
+    shop.post("/merchant/subscriptions", {"customer_id": ada["id"], "plan_id": sold, "anchor_at": anchor_at})
+    until(lambda: len(shop.get("/merchant/invoices")["items"]) == 3, 60, "the day's invoice")
+    billed = shop.get(f"/merchant/invoices/{shop.get('/merchant/invoices')['items'][0]['id']}")
+    assert (billed["number"], billed["total"]) == (3, 1014)
+    (usage,) = [line for line in billed["lines"] if line["kind"] == "usage"]
+    (opened,) = shop.get(f"/merchant/invoices/{billed['id']}/lines/{usage['id']}/events")["items"]
+    assert opened["transaction_id"] == "t-7"
+
+
+def test_a_card_is_set_up_changed_at_the_portal_and_dunned_when_it_declines(
+    make_tenant: Callable[[str], Tenant],
+) -> None:
+    shop = make_tenant("Patient shop")
+    ada = shop.post("/merchant/customers", {"name": "Ada", "email": "ada@example.com", "timezone": "UTC"})
+    cards = f"/merchant/customers/{ada['id']}/payment-methods"
+    assert "secret" in str(shop.done(f"{cards}/setup", {}))
+    portal = shop.done(f"/merchant/customers/{ada['id']}/portal", {"return_url": "https://shop.example.com/account"})
+    assert portal["url"].startswith("https://shop.example.com/account")
+    shop.done(cards, {"provider_id": "pm_card_chargeDeclined"})
+    sold = plan(shop, "ahead", pay_in_advance=True)
+    made = shop.post("/merchant/subscriptions", {"customer_id": ada["id"], "plan_id": sold})
+
+    def attempts() -> list[Any]:
+        found = shop.get("/merchant/invoices")["items"]
+        return [] if not found else list(shop.get(f"/merchant/invoices/{found[0]['id']}")["attempts"])
+
+    until(lambda: [each["state"] for each in attempts()] == ["failed"], 60, "the attempt to fail")
+    assert attempts()[0]["error_code"] == "card_declined"
+    (owed,) = shop.get("/merchant/invoices")["items"]
+    assert owed["state"] == "open"
+    assert shop.get(f"/merchant/subscriptions/{made['id']}")["state"] in {"incomplete", "past_due"}
+    until(lambda: bool(shop.get("/events", type="invoice.payment_failed")["items"]), 30, "the event")
+
+    shop.done(cards, {"provider_id": "pm_card_visa"})
+    shop.post(f"/merchant/invoices/{owed['id']}/pay", {})
+    until(lambda: bool(shop.get(f"/merchant/invoices/{owed['id']}")["state"] == "paid"), 60, "the payment")
+    assert shop.get(f"/merchant/subscriptions/{made['id']}")["state"] == "active"
 
 
 def _pay(seller: Tenant, buyer: Tenant) -> bool:

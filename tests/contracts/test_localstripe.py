@@ -95,7 +95,7 @@ def test_a_refused_card_is_a_result(provider: StripePaymentProvider) -> None:
 def test_money_is_given_back_once(provider: StripePaymentProvider, proxy: Proxy) -> None:
     charged = provider.charge(request_for(provider))
     assert charged.id is not None
-    request = RefundRequest(charged.id, 900, "EUR", key())
+    request = RefundRequest(charged.id, 900, "EUR", key(), {"tenant_id": str(new_id())})
     assert provider.refund(request) == provider.refund(request)
     assert proxy.forwarded.count("POST /v1/refunds") == 1
 
